@@ -1,0 +1,584 @@
+import type { InstrumentKind, MetricDescriptor } from "../model/columns.ts";
+import { agentErrors, outcomes, phases, targetErrors } from "../model/outcome.ts";
+import { probeTypes } from "../model/target.ts";
+
+/** The states of `network.connection.state` in the semantic conventions' spelling. */
+export const connectionStates = [
+  "established",
+  "syn_sent",
+  "syn_received",
+  "fin_wait_1",
+  "fin_wait_2",
+  "time_wait",
+  "closed",
+  "close_wait",
+  "last_ack",
+  "listen",
+  "closing",
+] as const;
+
+type AttributeRow =
+  | { readonly type: "string"; readonly values?: readonly string[]; readonly description: string }
+  | { readonly type: "int" | "boolean"; readonly description: string };
+
+/** Every attribute that a metric can carry, beside those that a target or the resource names in the configuration. */
+export const attributes = {
+  "error.type": {
+    type: "string",
+    values: [...new Set([...targetErrors, ...agentErrors])],
+    description: "Why, from errno and codes.",
+  },
+  "network.connection.state": {
+    type: "string",
+    values: connectionStates,
+    description: "The state of the TCP connection.",
+  },
+  "network.io.direction": { type: "string", values: ["transmit", "receive"], description: "Seen from this host." },
+  "network.local.address": { type: "string", description: "The socket's own address; IPv4-mapped ones as IPv4." },
+  "network.local.port": { type: "int", description: "The socket's own port." },
+  "network.peer.address": { type: "string", description: "The other end's address; IPv4-mapped ones as IPv4." },
+  "network.peer.port": { type: "int", description: "The other end's port." },
+  "network.protocol.name": { type: "string", values: ["raw", "frag"], description: "What is neither TCP nor UDP." },
+  "network.transport": {
+    type: "string",
+    values: ["tcp", "udp", "unix", "udplite"],
+    description: "The transport protocol.",
+  },
+  "network.type": { type: "string", values: ["ipv4", "ipv6"], description: "By address: an IPv4-mapped one is ipv4." },
+  "otel.metric.overflow": {
+    type: "boolean",
+    description: "True on the series that holds what had no room for a series of its own.",
+  },
+  "server.address": { type: "string", description: "The target's host as configured, or the path of a unix socket." },
+  "server.port": { type: "int", description: "The target's port." },
+  "sockscope.agent.source": {
+    type: "string",
+    values: ["sockets", "sockstat", "resolver"],
+    description: "What the agent reads or asks.",
+  },
+  "sockscope.destination": { type: "string", description: "Host and port of an OTLP destination." },
+  "sockscope.drop.reason": {
+    type: "string",
+    values: ["queue_full", "rejected", "refused", "expired", "too_large"],
+    description:
+      "queue_full: the queue's bound; rejected: by partial success; refused: a response that is not retried; expired: max_elapsed_time; too_large: one point above the request limit.",
+  },
+  "sockscope.flow.role": {
+    type: "string",
+    values: ["server", "client", "unknown"],
+    description: "server: accepted by a listener of this host; client: opened to the peer.",
+  },
+  "sockscope.probe.name": { type: "string", description: "The target's name." },
+  "sockscope.probe.outcome": {
+    type: "string",
+    values: [...outcomes, "pending"],
+    description: "How a run ended; pending (targets only): not run yet.",
+  },
+  "sockscope.probe.phase": { type: "string", values: phases, description: "A step of a run." },
+  "sockscope.probe.type": { type: "string", values: probeTypes, description: "The kind of probe." },
+  "sockscope.series": {
+    type: "string",
+    values: ["groups", "listeners", "udp_ports"],
+    description: "A set of series with a budget.",
+  },
+} as const satisfies Record<string, AttributeRow>;
+
+export type AttributeName = keyof typeof attributes;
+
+type ValueOf<A extends AttributeName> = (typeof attributes)[A] extends { readonly values: readonly (infer V)[] }
+  ? V
+  : (typeof attributes)[A] extends { readonly type: "int" }
+    ? number
+    : (typeof attributes)[A] extends { readonly type: "boolean" }
+      ? boolean
+      : string;
+
+/**
+ * What a series of the producer is one of; its attributes come with the series.
+ * The metric's `own` attributes come on top of them.
+ */
+export type SeriesKind = "target" | "group" | "listener" | "udp_port" | "none";
+
+export const seriesAttributes = {
+  target: ["sockscope.probe.name", "sockscope.probe.type", "server.address", "server.port", "network.transport"],
+  group: [],
+  listener: ["network.transport", "network.type", "network.local.address", "network.local.port"],
+  udp_port: ["network.transport", "network.type", "network.local.address", "network.local.port"],
+  none: [],
+} as const satisfies Record<SeriesKind, readonly AttributeName[]>;
+
+/** The attributes of a flow's group, by `sockets.group_by`. */
+export const groupAttributes = {
+  socket: [
+    "network.transport",
+    "network.type",
+    "network.local.address",
+    "network.local.port",
+    "network.peer.address",
+    "network.peer.port",
+  ],
+  endpoint: [
+    "network.transport",
+    "sockscope.flow.role",
+    "network.local.port",
+    "network.peer.address",
+    "network.peer.port",
+  ],
+  host: ["network.transport"],
+} as const satisfies Record<string, readonly AttributeName[]>;
+
+type Row = {
+  /** `sdk`: an instrument of the MeterProvider, for series that live as long as the process. `producer`: columns, for series that can end. */
+  readonly carrier: "sdk" | "producer";
+  readonly kind: InstrumentKind;
+  readonly unit: string;
+  readonly value: "int" | "double";
+  readonly series: SeriesKind;
+  /** The metric's own attributes: all of them are on every point, `optional` ones on some. */
+  readonly own: readonly AttributeName[];
+  readonly optional?: readonly AttributeName[];
+  /** Explicit histogram bounds in the metric's unit; those of `sockscope.tcp.rtt` come from the configuration. */
+  readonly bounds?: readonly number[];
+  readonly description: string;
+};
+
+const durationBounds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30] as const;
+
+/** THE table: what sockscope exports. docs/METRICS.md is generated from it, and a point that does not fit it does not compile. */
+export const catalogue = {
+  "sockscope.probe.up": {
+    carrier: "producer",
+    kind: "updowncounter",
+    unit: "1",
+    value: "int",
+    series: "target",
+    own: [],
+    description:
+      "1: the target answered, or a UDP target without expectation did not refuse. 0: down. Absent only while the agent itself cannot test.",
+  },
+  "sockscope.probe.runs": {
+    carrier: "producer",
+    kind: "counter",
+    unit: "{run}",
+    value: "int",
+    series: "target",
+    own: ["sockscope.probe.outcome"],
+    optional: ["error.type"],
+    description: "Runs of the target by outcome; error.type for down and not_run.",
+  },
+  "sockscope.probe.latency": {
+    carrier: "producer",
+    kind: "gauge",
+    unit: "s",
+    value: "double",
+    series: "target",
+    own: [],
+    description: "The last run, name resolution included. Absent unless it was answered.",
+  },
+  "sockscope.probe.phase.latency": {
+    carrier: "producer",
+    kind: "gauge",
+    unit: "s",
+    value: "double",
+    series: "target",
+    own: ["sockscope.probe.phase"],
+    description: "The last run by phase. Without resolve it is the latency without DNS.",
+  },
+  "sockscope.probe.results": {
+    carrier: "sdk",
+    kind: "counter",
+    unit: "{run}",
+    value: "int",
+    series: "none",
+    own: ["sockscope.probe.type", "sockscope.probe.outcome"],
+    optional: ["error.type"],
+    description: "Runs of all targets by type and outcome.",
+  },
+  "sockscope.probe.targets": {
+    carrier: "sdk",
+    kind: "updowncounter",
+    unit: "{target}",
+    value: "int",
+    series: "none",
+    own: ["sockscope.probe.type", "sockscope.probe.outcome"],
+    description: "Targets now, by the outcome of their last run; pending before the first.",
+  },
+  "sockscope.probe.duration": {
+    carrier: "sdk",
+    kind: "histogram",
+    unit: "s",
+    value: "double",
+    series: "none",
+    bounds: durationBounds,
+    own: ["sockscope.probe.type"],
+    optional: ["error.type"],
+    description: "All runs, name resolution included; failures with error.type.",
+  },
+  "sockscope.probe.schedule.lag": {
+    carrier: "sdk",
+    kind: "histogram",
+    unit: "s",
+    value: "double",
+    series: "none",
+    bounds: durationBounds,
+    own: [],
+    description: "Start of a run minus its planned start.",
+  },
+  "system.network.connection.count": {
+    carrier: "sdk",
+    kind: "updowncounter",
+    unit: "{connection}",
+    value: "int",
+    series: "none",
+    own: ["network.transport", "network.connection.state"],
+    optional: ["network.type"],
+    description: "TCP sockets by state, zeros included. time_wait comes from sockstat and has no network.type.",
+  },
+  "sockscope.flow.count": {
+    carrier: "producer",
+    kind: "updowncounter",
+    unit: "{flow}",
+    value: "int",
+    series: "group",
+    own: [],
+    description: "Flows in the group now: TCP sockets that reached ESTABLISHED.",
+  },
+  "sockscope.flow.opened": {
+    carrier: "producer",
+    kind: "counter",
+    unit: "{flow}",
+    value: "int",
+    series: "group",
+    own: [],
+    description: "Flows that appeared. A lower bound: flows that lived between two dumps are not seen.",
+  },
+  "sockscope.flow.closed": {
+    carrier: "producer",
+    kind: "counter",
+    unit: "{flow}",
+    value: "int",
+    series: "group",
+    own: [],
+    description:
+      "Flows that were absent from two dumps in a row. A lower bound. opened - closed = count - count at start.",
+  },
+  "sockscope.flow.io": {
+    carrier: "producer",
+    kind: "counter",
+    unit: "By",
+    value: "int",
+    series: "group",
+    own: ["network.io.direction"],
+    description: "transmit: tcpi_bytes_acked. receive: tcpi_bytes_received.",
+  },
+  "sockscope.flow.segments": {
+    carrier: "producer",
+    kind: "counter",
+    unit: "{segment}",
+    value: "int",
+    series: "group",
+    own: ["network.io.direction"],
+    description: "tcpi_segs_out and tcpi_segs_in.",
+  },
+  "sockscope.flow.retransmits": {
+    carrier: "producer",
+    kind: "counter",
+    unit: "{segment}",
+    value: "int",
+    series: "group",
+    own: [],
+    description: "tcpi_total_retrans.",
+  },
+  "sockscope.flow.rtt": {
+    carrier: "producer",
+    kind: "gauge",
+    unit: "s",
+    value: "double",
+    series: "group",
+    own: [],
+    description: "Smoothed round-trip time (tcpi_rtt): one socket's value, or the group's mean.",
+  },
+  "sockscope.flow.rtt.min": {
+    carrier: "producer",
+    kind: "gauge",
+    unit: "s",
+    value: "double",
+    series: "group",
+    own: [],
+    description: "Least round-trip time (tcpi_min_rtt), the least of the group.",
+  },
+  "sockscope.flow.rtt.max": {
+    carrier: "producer",
+    kind: "gauge",
+    unit: "s",
+    value: "double",
+    series: "group",
+    own: [],
+    description: "The greatest smoothed round-trip time in the group.",
+  },
+  "sockscope.flow.rtt.variation": {
+    carrier: "producer",
+    kind: "gauge",
+    unit: "s",
+    value: "double",
+    series: "group",
+    own: [],
+    description: "Variation of the round-trip time (tcpi_rttvar): one socket's value, or the group's mean.",
+  },
+  "sockscope.flow.cwnd": {
+    carrier: "producer",
+    kind: "gauge",
+    unit: "{segment}",
+    value: "double",
+    series: "group",
+    own: [],
+    description: "Congestion window (tcpi_snd_cwnd): one socket's value, or the group's mean.",
+  },
+  "sockscope.flow.delivery_rate": {
+    carrier: "producer",
+    kind: "gauge",
+    unit: "By/s",
+    value: "double",
+    series: "group",
+    own: [],
+    description: "tcpi_delivery_rate where the application did not limit it, sum of the group.",
+  },
+  "sockscope.flow.queue.usage": {
+    carrier: "producer",
+    kind: "gauge",
+    unit: "By",
+    value: "int",
+    series: "group",
+    own: ["network.io.direction"],
+    description:
+      "transmit: bytes not acknowledged or not sent. receive: bytes not read by the application. Sum of the group.",
+  },
+  "sockscope.tcp.rtt": {
+    carrier: "producer",
+    kind: "histogram",
+    unit: "s",
+    value: "double",
+    series: "none",
+    own: ["network.type"],
+    description: "Smoothed round-trip times: one sample for each live flow at each collection.",
+  },
+  "sockscope.listener.accept_queue.usage": {
+    carrier: "producer",
+    kind: "updowncounter",
+    unit: "{connection}",
+    value: "int",
+    series: "listener",
+    own: [],
+    description: "Connections that wait to be accepted, over all sockets that listen there.",
+  },
+  "sockscope.listener.accept_queue.limit": {
+    carrier: "producer",
+    kind: "updowncounter",
+    unit: "{connection}",
+    value: "int",
+    series: "listener",
+    own: [],
+    description: "The backlog. The kernel admits one more, so usage can exceed it by 1 a socket.",
+  },
+  "sockscope.listener.drops": {
+    carrier: "producer",
+    kind: "counter",
+    unit: "{connection}",
+    value: "int",
+    series: "listener",
+    own: [],
+    description: "Connections that the listener itself dropped (SK_MEMINFO_DROPS).",
+  },
+  "sockscope.udp.queue.usage": {
+    carrier: "producer",
+    kind: "gauge",
+    unit: "By",
+    value: "int",
+    series: "udp_port",
+    own: ["network.io.direction"],
+    description: "Bytes in the queues of the unconnected UDP sockets bound there.",
+  },
+  "sockscope.udp.drops": {
+    carrier: "producer",
+    kind: "counter",
+    unit: "{datagram}",
+    value: "int",
+    series: "udp_port",
+    own: [],
+    description: "Datagrams that those sockets dropped (SK_MEMINFO_DROPS).",
+  },
+  "sockscope.sockstat.used": {
+    carrier: "sdk",
+    kind: "updowncounter",
+    unit: "{socket}",
+    value: "int",
+    series: "none",
+    own: [],
+    description: "Sockets of all families, in this network namespace.",
+  },
+  "sockscope.sockstat.in_use": {
+    carrier: "sdk",
+    kind: "updowncounter",
+    unit: "{socket}",
+    value: "int",
+    series: "none",
+    own: ["network.type"],
+    optional: ["network.transport", "network.protocol.name"],
+    description: "Sockets in use, in this network namespace. TCP: not only established ones.",
+  },
+  "sockscope.sockstat.orphan": {
+    carrier: "sdk",
+    kind: "updowncounter",
+    unit: "{socket}",
+    value: "int",
+    series: "none",
+    own: ["network.transport"],
+    description: "TCP sockets without a file, of the whole kernel.",
+  },
+  "sockscope.sockstat.time_wait": {
+    carrier: "sdk",
+    kind: "updowncounter",
+    unit: "{socket}",
+    value: "int",
+    series: "none",
+    own: ["network.transport"],
+    description: "TCP sockets in TIME_WAIT, in this network namespace.",
+  },
+  "sockscope.sockstat.allocated": {
+    carrier: "sdk",
+    kind: "updowncounter",
+    unit: "{socket}",
+    value: "int",
+    series: "none",
+    own: ["network.transport"],
+    description: "TCP sockets allocated, of the whole kernel.",
+  },
+  "sockscope.sockstat.memory.usage": {
+    carrier: "sdk",
+    kind: "updowncounter",
+    unit: "By",
+    value: "int",
+    series: "none",
+    own: [],
+    optional: ["network.transport", "network.protocol.name", "network.type"],
+    description:
+      "Buffer memory: TCP and UDP of the whole kernel, in whole pages; fragments (with network.type) of this network namespace.",
+  },
+  "sockscope.agent.dump.duration": {
+    carrier: "sdk",
+    kind: "gauge",
+    unit: "s",
+    value: "double",
+    series: "none",
+    own: [],
+    description: "Wall time of the last socket dump with decoding and folding.",
+  },
+  "sockscope.agent.dump.sockets": {
+    carrier: "sdk",
+    kind: "gauge",
+    unit: "{socket}",
+    value: "int",
+    series: "none",
+    own: [],
+    description: "Sockets in the last dump.",
+  },
+  "sockscope.agent.rows.skipped": {
+    carrier: "sdk",
+    kind: "counter",
+    unit: "{row}",
+    value: "int",
+    series: "none",
+    own: ["sockscope.agent.source"],
+    description: "Messages and lines that could not be decoded.",
+  },
+  "sockscope.agent.source.errors": {
+    carrier: "sdk",
+    kind: "counter",
+    unit: "{error}",
+    value: "int",
+    series: "none",
+    own: ["sockscope.agent.source"],
+    description: "Readings that failed.",
+  },
+  "sockscope.agent.groups": {
+    carrier: "sdk",
+    kind: "updowncounter",
+    unit: "{series}",
+    value: "int",
+    series: "none",
+    own: ["sockscope.series"],
+    description: "Series of their own now.",
+  },
+  "sockscope.agent.groups.overflowed": {
+    carrier: "sdk",
+    kind: "updowncounter",
+    unit: "{socket}",
+    value: "int",
+    series: "none",
+    own: ["sockscope.series"],
+    description: "Sockets of the last collection that are in the overflow series.",
+  },
+  "sockscope.agent.capability": {
+    carrier: "sdk",
+    kind: "updowncounter",
+    unit: "1",
+    value: "int",
+    series: "none",
+    own: ["sockscope.agent.source"],
+    description: "1: the agent can read it here. 0: it cannot; the log says why.",
+  },
+  "sockscope.agent.export.queue.usage": {
+    carrier: "sdk",
+    kind: "updowncounter",
+    unit: "By",
+    value: "int",
+    series: "none",
+    own: ["sockscope.destination"],
+    description: "Bytes of requests that wait to be sent, as stored (compressed).",
+  },
+  "sockscope.agent.export.bytes": {
+    carrier: "sdk",
+    kind: "counter",
+    unit: "By",
+    value: "int",
+    series: "none",
+    own: ["sockscope.destination"],
+    description: "Request bodies that the destination took, as sent.",
+  },
+  "sockscope.agent.export.dropped": {
+    carrier: "sdk",
+    kind: "counter",
+    unit: "{point}",
+    value: "int",
+    series: "none",
+    own: ["sockscope.destination", "sockscope.drop.reason"],
+    description: "Data points that were given up.",
+  },
+} as const satisfies Record<string, Row>;
+
+type Catalogue = typeof catalogue;
+export type MetricName = keyof Catalogue;
+export type ProducerMetric = { [M in MetricName]: Catalogue[M]["carrier"] extends "producer" ? M : never }[MetricName];
+export type SdkMetric = Exclude<MetricName, ProducerMetric>;
+export type SdkMetricOf<K extends InstrumentKind> = {
+  [M in SdkMetric]: Catalogue[M]["kind"] extends K ? M : never;
+}[SdkMetric];
+export type ProducerMetricOf<S extends SeriesKind> = {
+  [M in ProducerMetric]: Catalogue[M]["series"] extends S ? M : never;
+}[ProducerMetric];
+
+type OptionalOf<M extends MetricName> = Catalogue[M] extends {
+  readonly optional: readonly (infer A extends AttributeName)[];
+}
+  ? A
+  : never;
+
+/** The metric's own attributes: required ones all there, optional ones allowed, others refused. */
+export type OwnAttributes<M extends MetricName> = { readonly [A in Catalogue[M]["own"][number]]: ValueOf<A> } & {
+  readonly [A in OptionalOf<M>]?: ValueOf<A>;
+};
+
+export const descriptorOf = (name: MetricName): MetricDescriptor => {
+  const { description, unit, kind, value } = catalogue[name];
+  return { name, description, unit, kind, value };
+};
