@@ -38,10 +38,14 @@ export const attributes = {
   "network.local.port": { type: "int", description: "The socket's own port." },
   "network.peer.address": { type: "string", description: "The other end's address; IPv4-mapped ones as IPv4." },
   "network.peer.port": { type: "int", description: "The other end's port." },
-  "network.protocol.name": { type: "string", values: ["raw", "frag"], description: "What is neither TCP nor UDP." },
+  "network.protocol.name": {
+    type: "string",
+    values: ["raw", "frag", "udplite"],
+    description: "What is neither TCP nor UDP.",
+  },
   "network.transport": {
     type: "string",
-    values: ["tcp", "udp", "unix", "udplite"],
+    values: ["tcp", "udp", "unix"],
     description: "The transport protocol.",
   },
   "network.type": { type: "string", values: ["ipv4", "ipv6"], description: "By address: an IPv4-mapped one is ipv4." },

@@ -1,0 +1,115 @@
+import type { Observation } from "../metrics/observation.ts";
+import type { AttributeSet, EndedColumn, MetricColumns } from "../model/columns.ts";
+import type { Log } from "../model/log.ts";
+import type { Part, Reading } from "./reading.ts";
+
+/** Everything that one tick has read. `time` is Unix ms. */
+export type Tick = {
+  readonly time: number;
+  readonly columns: readonly MetricColumns[];
+  readonly observations: readonly Observation[];
+};
+
+export type Ticker = {
+  /** Reads all parts; never rejects, and ends within the timeout. */
+  tick(): Promise<Tick>;
+  /** Puts a part in the place of the one of that name, or takes it away; the old part's series end with the next tick. */
+  replace(name: string, part: Part | undefined): void;
+};
+
+export type TickerOptions = {
+  readonly timeoutMs: number;
+  /** Unix ms. */
+  readonly clock: () => number;
+  readonly log: Log;
+};
+
+const keyOf = (own: AttributeSet, set: AttributeSet): string =>
+  JSON.stringify(Object.entries({ ...own.values, ...set.values }).sort(([a], [b]) => (a < b ? -1 : 1)));
+
+/** The ended series of retired parts, but for those that a part of now goes on with: no set stands twice in an export. */
+const endedOf = (retired: MetricColumns, live: MetricColumns | undefined): EndedColumn[] => {
+  const going = new Set<string>();
+  for (const column of [...(live?.numbers ?? []), ...(live?.ended ?? [])]) {
+    for (const set of column.sets) going.add(keyOf(column.own, set));
+  }
+  return retired.ended.flatMap((column) => {
+    const at = column.sets.flatMap((set, index) => (going.has(keyOf(column.own, set)) ? [] : [index]));
+    if (at.length === 0) return [];
+    return [
+      {
+        own: column.own,
+        sets: at.map((index) => column.sets[index] as AttributeSet),
+        starts: Float64Array.from(at, (index) => column.starts[index] as number),
+      },
+    ];
+  });
+};
+
+/** Adds what retired parts ended to what the parts of now have collected. */
+const withEnded = (live: readonly MetricColumns[], retired: readonly MetricColumns[]): readonly MetricColumns[] => {
+  const byName = new Map(live.map((metric) => [metric.descriptor.name, metric]));
+  for (const metric of retired) {
+    const now = byName.get(metric.descriptor.name);
+    const ended = endedOf(metric, now);
+    byName.set(metric.descriptor.name, {
+      descriptor: metric.descriptor,
+      numbers: now?.numbers ?? [],
+      histograms: now?.histograms ?? [],
+      ended: [...(now?.ended ?? []), ...ended],
+    });
+  }
+  return [...byName.values()];
+};
+
+/** Collects the parts side by side. One that fails or is too late contributes nothing and takes nothing from the others. */
+export const createTicker = (parts: Readonly<Record<string, Part>>, options: TickerOptions): Ticker => {
+  const current = new Map(Object.entries(parts));
+  const retired: Part[] = [];
+  const late = new Set<string>();
+
+  const collect = async (name: string, part: Part, time: number): Promise<Reading> => {
+    const nothing: Reading = { columns: [], observations: [] };
+    // A part that is still at the last tick's reading must not be entered twice.
+    if (late.has(name)) return nothing;
+    const signal = AbortSignal.timeout(options.timeoutMs);
+    const collecting = part.collect(time, signal);
+    const tooLate = new Promise<undefined>((resolve) => {
+      signal.addEventListener("abort", () => resolve(undefined), { once: true });
+    });
+    try {
+      const reading = await Promise.race([collecting, tooLate]);
+      if (reading !== undefined) return reading;
+      late.add(name);
+      const release = (): boolean => late.delete(name);
+      collecting.then(release, release);
+      options.log("warn", `${name}: not collected within ${options.timeoutMs} ms`);
+    } catch (error) {
+      options.log(
+        "error",
+        `${name}: collection failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+      );
+    }
+    return nothing;
+  };
+
+  return {
+    async tick() {
+      const time = options.clock();
+      const leaving = await Promise.all(retired.splice(0).map((part) => part.end()));
+      const readings = await Promise.all([...current].map(([name, part]) => collect(name, part, time)));
+      const columns = readings.flatMap((reading) => reading.columns);
+      return {
+        time,
+        columns: leaving.length === 0 ? columns : withEnded(columns, leaving.flat()),
+        observations: readings.flatMap((reading) => reading.observations),
+      };
+    },
+    replace(name, part) {
+      const old = current.get(name);
+      if (old !== undefined) retired.push(old);
+      if (part === undefined) current.delete(name);
+      else current.set(name, part);
+    },
+  };
+};

@@ -1,0 +1,26 @@
+import koffi from "koffi";
+
+/**
+ * The C library of the running process, by koffi: the one file that imports koffi.
+ * Throws what koffi throws where it has no binary for this platform.
+ */
+export const loadLibc = () => {
+  const library = koffi.load(null);
+  return {
+    /** A synchronous C function from its prototype. koffi knows no ssize_t: write intptr_t. */
+    func: (prototype: string) => library.func(prototype),
+    /** errno of the last call; read it before any other call. */
+    errno: (): number => koffi.errno(),
+    /** The name of an errno value, as in errno(3). */
+    errnoName: (errno: number): string =>
+      Object.entries(koffi.os.errno).find(([, value]) => value === errno)?.[0] ?? `errno ${errno}`,
+    /** Sets errno, so that a call that leaves it alone is told from one that failed. */
+    clearErrno: (): void => void koffi.errno(0),
+    /** A struct in the layout of this platform's ABI, for `decode`. */
+    struct: (fields: Readonly<Record<string, string>>) => koffi.struct({ ...fields }),
+    /** The struct at a pointer, which must be valid. */
+    decode: (pointer: bigint, type: ReturnType<typeof koffi.struct>) => koffi.decode(pointer, type),
+  };
+};
+
+export type Libc = ReturnType<typeof loadLibc>;

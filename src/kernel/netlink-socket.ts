@@ -1,0 +1,104 @@
+import { setImmediate, setTimeout } from "node:timers/promises";
+import { SourceError } from "../model/errors.ts";
+import type { DumpReport, ReadSockets } from "../model/sources.ts";
+import { createSocketBatch, type SocketBatch } from "../model/socket.ts";
+import { AF_NETLINK, NETLINK_SOCK_DIAG } from "../netlink/constants.ts";
+import { createReceiveBuffer, decodeReceive, type DumpRequest, dumpRequests } from "../netlink/inet-diag.ts";
+import { tcpInfoStride } from "../netlink/tcp-info.ts";
+import type { Libc } from "./libc.ts";
+
+const SOCK_RAW = 3;
+const SOCK_CLOEXEC = 0o2000000;
+const MSG_DONTWAIT = 0x40;
+const ENOENT = 2;
+const EINTR = 4;
+const EAGAIN = 11;
+
+/** The kernel packs at most 32,448 bytes into one receive, whatever the buffer. */
+const receiveBytes = 32_768;
+/** The smallest socket message is 88 bytes. */
+const rowsOfReceive = Math.ceil(receiveBytes / 88);
+/** Receives between two yields to the event loop. */
+const receivesOfSlice = 8;
+
+export type SockDiag = { readonly read: ReadSockets; close(): void };
+
+/**
+ * Opens a NETLINK_SOCK_DIAG socket (sock_diag(7)), which needs no privilege, for dumps of the protocols.
+ * A batch holds the sockets of at most 8 receives. `read` throws `SourceError` where the kernel refuses, as this does
+ * where the sandbox has no such socket.
+ */
+export const openSockDiag = (libc: Libc, protocols: readonly ("tcp" | "udp")[]): SockDiag => {
+  const c = {
+    socket: libc.func("int socket(int domain, int type, int protocol)"),
+    send: libc.func("intptr_t send(int fd, const void *data, size_t size, int flags)"),
+    recv: libc.func("intptr_t recv(int fd, void *data, size_t size, int flags)"),
+    close: libc.func("int close(int fd)"),
+  };
+  const failed = (call: string, errno: number): SourceError =>
+    new SourceError("sockets", `${call} of a sock_diag netlink socket failed: ${libc.errnoName(errno)}`);
+
+  let fd = -1;
+  const open = (): void => {
+    fd = c.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG) as number;
+    if (fd < 0) throw failed("socket()", libc.errno());
+  };
+  const close = (): void => {
+    if (fd >= 0) c.close(fd);
+    fd = -1;
+  };
+  open();
+
+  const requests = dumpRequests(protocols);
+  const buffer = createReceiveBuffer(receiveBytes);
+  const batch = createSocketBatch(receivesOfSlice * rowsOfReceive, tcpInfoStride);
+  let seq = 0;
+
+  /** Bytes received. The kernel fills a dump inside send and recv, so that there is nothing to wait for but a full receive queue. */
+  const receive = async (signal: AbortSignal): Promise<number> => {
+    for (;;) {
+      const length = Number(c.recv(fd, buffer.bytes, receiveBytes, MSG_DONTWAIT));
+      if (length >= 0) return length;
+      const errno = libc.errno();
+      if (errno !== EAGAIN && errno !== EINTR) throw failed("recv()", errno);
+      await setTimeout(1, undefined, { signal });
+    }
+  };
+
+  async function* dump(request: DumpRequest, signal: AbortSignal, report: DumpReport): AsyncGenerator<SocketBatch> {
+    const message = request.encode(++seq);
+    if (Number(c.send(fd, message, message.length, 0)) < 0) throw failed("send()", libc.errno());
+    for (;;) {
+      batch.length = 0;
+      for (let count = 0; count < receivesOfSlice; count++) {
+        const result = decodeReceive(buffer, await receive(signal), seq, request.protocol, batch);
+        report.skipped += result.skipped;
+        if (!result.done) continue;
+        if (result.errno === ENOENT) report.lacking.add(request.protocol);
+        else if (result.errno !== 0) throw failed("a dump", result.errno);
+        if (batch.length > 0) yield batch;
+        return;
+      }
+      yield batch;
+      await setImmediate();
+      signal.throwIfAborted();
+    }
+  }
+
+  async function* read(signal: AbortSignal, report: DumpReport): AsyncGenerator<SocketBatch> {
+    if (fd < 0) open();
+    let complete = false;
+    try {
+      for (const request of requests) {
+        signal.throwIfAborted();
+        yield* dump(request, signal, report);
+      }
+      complete = true;
+    } finally {
+      // A dump that was left half-way keeps its socket busy (EBUSY): the next one starts on a new socket.
+      if (!complete) close();
+    }
+  }
+
+  return { read, close };
+};

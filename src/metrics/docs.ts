@@ -1,0 +1,192 @@
+import {
+  attributes,
+  catalogue,
+  descriptorOf,
+  groupAttributes,
+  seriesAttributes,
+  type AttributeName,
+  type MetricName,
+  type SeriesKind,
+} from "./catalogue.ts";
+import { prometheusName } from "./prometheus-name.ts";
+
+const areas: Readonly<Record<string, readonly string[]>> = {
+  Probes: ["sockscope.probe."],
+  "Flows and sockets": [
+    "system.network.",
+    "sockscope.flow.",
+    "sockscope.tcp.",
+    "sockscope.listener.",
+    "sockscope.udp.",
+  ],
+  Host: ["sockscope.sockstat."],
+  Agent: ["sockscope.agent."],
+};
+
+const instruments = {
+  counter: "Counter",
+  updowncounter: "Up-down counter",
+  gauge: "Gauge",
+  histogram: "Histogram",
+} as const;
+
+/** What a series of each kind is one of. */
+const seriesNames: Readonly<Record<Exclude<SeriesKind, "none">, string>> = {
+  target: "probe target",
+  group: "group of flows",
+  listener: "listener",
+  udp_port: "UDP port",
+};
+
+const metricNames = Object.keys(catalogue).filter((name): name is MetricName => name in catalogue);
+const attributeNames = Object.keys(attributes).filter((name): name is AttributeName => name in attributes);
+
+type Metric = {
+  readonly name: MetricName;
+  readonly instrument: keyof typeof instruments;
+  readonly unit: string;
+  readonly value: "int" | "double";
+  readonly description: string;
+  readonly prometheus: string;
+  readonly series: SeriesKind;
+  readonly canEnd: boolean;
+  readonly own: readonly AttributeName[];
+  readonly optional: readonly AttributeName[];
+  readonly bounds: readonly number[] | undefined;
+};
+
+const metricOf = (name: MetricName): Metric => {
+  const { unit, kind, value, description } = descriptorOf(name);
+  const row = catalogue[name];
+  return {
+    name,
+    instrument: kind,
+    unit,
+    value,
+    description,
+    prometheus: prometheusName({ name, unit, kind }).sample,
+    series: row.series,
+    canEnd: row.series !== "none",
+    own: row.own,
+    optional: "optional" in row ? row.optional : [],
+    bounds: "bounds" in row ? row.bounds : undefined,
+  };
+};
+
+const code = (text: string): string => `\`${text}\``;
+const codes = (names: readonly string[]): string => names.map(code).join(", ");
+const cell = (text: string): string => text.replaceAll("|", "\\|");
+const tableRow = (cells: readonly string[]): string => `| ${cells.map(cell).join(" | ")} |`;
+const table = (header: readonly string[], rows: readonly (readonly string[])[]): string =>
+  [tableRow(header), tableRow(header.map(() => "---")), ...rows.map(tableRow)].join("\n");
+
+const valuesOf = (name: AttributeName): readonly string[] => {
+  const row = attributes[name];
+  return "values" in row ? row.values : [];
+};
+
+/** Long lists of values are left to the table of attributes. */
+const withValues = (name: AttributeName): string => {
+  const values = valuesOf(name);
+  return values.length > 0 && values.length <= 11 ? `${code(name)} = ${values.join(", ")}` : code(name);
+};
+
+const attributesLine = ({ series, own, optional }: Metric): string => {
+  const parts = [
+    ...(series === "none" ? [] : [`those of a [${seriesNames[series]}](#series)`]),
+    ...own.map(withValues),
+    ...optional.map((name) => `${withValues(name)} (on some points)`),
+  ];
+  return parts.length === 0 ? "none" : parts.join("; ");
+};
+
+const boundsLine = ({ instrument, unit, bounds }: Metric): string[] => {
+  if (instrument !== "histogram") return [];
+  return [`- Bounds: ${bounds === undefined ? "by the configuration" : `${bounds.join(", ")} ${unit}`}`];
+};
+
+const prometheusLine = ({ instrument, prometheus }: Metric): string =>
+  instrument === "histogram"
+    ? codes([`${prometheus}_bucket`, `${prometheus}_sum`, `${prometheus}_count`])
+    : code(prometheus);
+
+const renderMetric = (metric: Metric): string =>
+  [
+    `### ${metric.name}\n`,
+    `${metric.description}\n`,
+    `- ${instruments[metric.instrument]}, unit ${code(metric.unit)}, ${metric.value}${metric.canEnd ? "; its series can end" : ""}`,
+    `- Attributes: ${attributesLine(metric)}`,
+    ...boundsLine(metric),
+    `- Prometheus: ${prometheusLine(metric)}`,
+  ].join("\n");
+
+const renderArea = (title: string, prefixes: readonly string[]): string =>
+  [
+    `## ${title}`,
+    ...metricNames
+      .filter((name) => prefixes.some((prefix) => name.startsWith(prefix)))
+      .map((name) => renderMetric(metricOf(name))),
+  ].join("\n\n");
+
+const intro = `# Metrics
+
+Generated from src/metrics/catalogue.ts by \`npm run generate\`.
+
+A reading that the kernel or a target did not give is absent, never 0. Where a metric's series can end, a series that
+ends gets one last OTLP point with the no-recorded-value flag. The Prometheus names are those of the agent's own page,
+by OpenTelemetry's "Prometheus and OpenMetrics Compatibility"; there attribute names have underscores for dots.`;
+
+const renderSeries = (): string =>
+  [
+    "## Series",
+    table(
+      ["a series is one", "attributes"],
+      [
+        ["probe target", `${codes(seriesAttributes.target)}, and the target's own \`attributes\``],
+        ["group of flows", "by `sockets.group_by`, below"],
+        ["listener", codes(seriesAttributes.listener)],
+        ["UDP port", codes(seriesAttributes.udp_port)],
+      ],
+    ),
+    "Groups, listeners and UDP ports have a budget each. What does not fit is one series with " +
+      "`otel.metric.overflow` = true, so that sums still match the kernel's.",
+    table(
+      ["`sockets.group_by`", "attributes of a group"],
+      Object.entries<readonly string[]>(groupAttributes).map(([preset, names]) => [code(preset), codes(names)]),
+    ),
+  ].join("\n\n");
+
+const renderAttributes = (): string =>
+  [
+    "## Attributes",
+    table(
+      ["attribute", "type", "values", "description"],
+      attributeNames.map((name) => [
+        code(name),
+        attributes[name].type,
+        valuesOf(name).join(", "),
+        attributes[name].description,
+      ]),
+    ),
+  ].join("\n\n");
+
+/** Renders docs/METRICS.md. */
+export const renderMetricsDocs = (): string =>
+  `${[
+    intro,
+    ...Object.entries(areas).map(([title, prefixes]) => renderArea(title, prefixes)),
+    renderSeries(),
+    renderAttributes(),
+  ].join("\n\n")}\n`;
+
+/** Renders the catalogue for programs, with snake_case keys. */
+export const renderMetricsJson = (): string => {
+  const metrics = metricNames.map(metricOf).map(({ canEnd, own, optional, series, ...rest }) => ({
+    ...rest,
+    series,
+    can_end: canEnd,
+    attributes: [...seriesAttributes[series], ...own],
+    optional_attributes: optional,
+  }));
+  return `${JSON.stringify({ metrics, group_by: groupAttributes, attributes }, undefined, 2)}\n`;
+};

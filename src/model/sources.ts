@@ -1,0 +1,53 @@
+import type { AgentError, Outcome, TargetError } from "./outcome.ts";
+import type { Target } from "./target.ts";
+import type { SocketBatch } from "./socket.ts";
+
+/** What a dump says beside its sockets; the reader adds to it. */
+export type DumpReport = {
+  /** Messages that could not be decoded. */
+  skipped: number;
+  /** IPPROTO_x of which the kernel has no sockets to give. */
+  readonly lacking: Set<number>;
+};
+
+/** Reads all sockets of the agent's network namespace once, in slices. Throws `SourceError`. */
+export type ReadSockets = (signal: AbortSignal, report: DumpReport) => AsyncIterable<SocketBatch>;
+
+/** Text of a file under /proc; undefined where there is no such file. Throws `SourceError` for other failures. */
+export type ReadProcFile = (path: string) => Promise<string | undefined>;
+
+/** Which addresses a lookup asks for; 0 is both families. */
+export type Family = 0 | 4 | 6;
+
+export type Address = {
+  /** Numeric, with `%zone` where the address has a scope. */
+  readonly address: string;
+  readonly family: 4 | 6;
+};
+
+export type Resolution = {
+  /** Of the time that this call took, what it waited for a thread: the agent's own, no part of the name's latency. */
+  readonly waitedMs: number;
+} & (
+  | {
+      readonly kind: "found";
+      /** At least one, in the order of getaddrinfo(3), without duplicates. */
+      readonly addresses: readonly Address[];
+    }
+  | {
+      readonly kind: "down";
+      readonly error: Extract<TargetError, `dns_${string}`>;
+      /** The EAI name where getaddrinfo(3) gave one. */
+      readonly detail: string;
+    }
+  | { readonly kind: "not_run"; readonly error: AgentError; readonly detail: string }
+);
+
+/**
+ * Looks a host up as getaddrinfo(3) does; a literal is its own answer. Never rejects, and ends within `timeoutMs`
+ * (`dns_timeout`, or `agent_overloaded` where the lookup could not even start) or when the signal aborts (`cancelled`).
+ */
+export type Resolve = (host: string, family: Family, timeoutMs: number, signal: AbortSignal) => Promise<Resolution>;
+
+/** One run against one target. Never rejects, and ends within `target.timeoutMs` or when the signal aborts. */
+export type RunProbe = (target: Target, signal: AbortSignal) => Promise<Outcome>;

@@ -1,0 +1,39 @@
+/** Kernel names and values: linux/netlink.h, linux/sock_diag.h, linux/inet_diag.h, linux/tcp.h (tcp_states.h). */
+
+export const NETLINK_SOCK_DIAG = 4;
+
+export const NLMSG_ERROR = 2;
+export const NLMSG_DONE = 3;
+/** The type of a request and its replies that covers IPv4 and IPv6 in one walk of the table (TCP only). */
+export const TCPDIAG_GETSOCK = 18;
+export const SOCK_DIAG_BY_FAMILY = 20;
+
+/** NLM_F_REQUEST | NLM_F_ROOT | NLM_F_MATCH. */
+export const NLM_F_REQUEST_DUMP = 0x301;
+
+export const AF_INET = 2;
+export const AF_INET6 = 10;
+export const AF_NETLINK = 16;
+
+export const IPPROTO_TCP = 6;
+export const IPPROTO_UDP = 17;
+
+export const INET_DIAG_INFO = 2;
+export const INET_DIAG_SKMEMINFO = 7;
+/** `idiag_ext` bits: 1 << (attribute - 1). */
+export const EXT_INFO = 1 << (INET_DIAG_INFO - 1);
+export const EXT_SKMEMINFO = 1 << (INET_DIAG_SKMEMINFO - 1);
+/** Index of SK_MEMINFO_DROPS in the u32 array of INET_DIAG_SKMEMINFO. */
+export const SK_MEMINFO_DROPS = 8;
+
+export const TCP_ESTABLISHED = 1;
+export const TCP_SYN_SENT = 2;
+export const TCP_SYN_RECV = 3;
+export const TCP_FIN_WAIT1 = 4;
+export const TCP_FIN_WAIT2 = 5;
+export const TCP_TIME_WAIT = 6;
+export const TCP_CLOSE = 7;
+export const TCP_CLOSE_WAIT = 8;
+export const TCP_LAST_ACK = 9;
+export const TCP_LISTEN = 10;
+export const TCP_CLOSING = 11;
