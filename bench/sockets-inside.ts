@@ -4,7 +4,7 @@ import { monitorEventLoopDelay, performance } from "node:perf_hooks";
 import { setTimeout } from "node:timers/promises";
 import { createSocketsPart } from "../src/collect/sockets.ts";
 import { loadLibc } from "../src/kernel/libc.ts";
-import { openSockDiag } from "../src/kernel/netlink-socket.ts";
+import { createSockDiag } from "../src/kernel/netlink-socket.ts";
 import type { Grouping } from "../src/model/config.ts";
 
 const [peer = "", sockets = "20000", rounds = "7"] = process.argv.slice(2);
@@ -14,7 +14,7 @@ const median = (values: readonly number[]): number =>
   values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 
 const createPipeline = (groupBy: Grouping) => {
-  const diag = openSockDiag(loadLibc(), ["tcp", "udp"]);
+  const diag = createSockDiag(loadLibc(), ["tcp", "udp"]);
   const part = createSocketsPart({
     config: {
       protocols: ["tcp", "udp"],

@@ -31,7 +31,7 @@ const measure = async (peer: string): Promise<Result> => {
     const [ready] = (await once(holder.stdout, "data")) as [Buffer];
     if (!ready.toString().includes("ready")) throw new Error(`the holder said ${ready.toString()}`);
     const inside = [
-      "--net=" + `/proc/${holder.pid}/ns/net`,
+      `--net=/proc/${holder.pid}/ns/net`,
       process.execPath,
       here("sockets-inside.ts"),
       peer,

@@ -1,1 +1,162 @@
-process.stderr.write("not wired yet\n");
+#!/usr/bin/env node
+import { readFileSync } from "node:fs";
+import { startAgent } from "./agent.ts";
+import { type Command, helpText, parseCommand } from "./cli.ts";
+import { renderEffective } from "./config/effective.ts";
+import { loadConfig } from "./config/load.ts";
+import { adHocTarget } from "./config/ad-hoc.ts";
+import { createLog } from "./export/log.ts";
+import { encodeJson } from "./export/otlp-json.ts";
+import { renderProbeLine } from "./export/probe-lines.ts";
+import { renderPrometheus } from "./export/prometheus-text.ts";
+import { renderTable } from "./export/table.ts";
+import { renderMetricsDocs, renderMetricsJson } from "./metrics/docs.ts";
+import type { Snapshot } from "./model/columns.ts";
+import { ConfigError, FatalError, UsageError } from "./model/errors.ts";
+import type { Log } from "./model/log.ts";
+import { collectOnce, probeNow } from "./once.ts";
+
+type Logging = Pick<Extract<Command, { kind: "run" }>, "logLevel" | "logFormat">;
+type CommandOf<K extends Command["kind"]> = Extract<Command, { kind: K }>;
+
+const version = (): string => {
+  const manifest: unknown = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
+  return typeof manifest === "object" && manifest !== null && "version" in manifest
+    ? String(manifest.version)
+    : "unknown";
+};
+
+const print = (text: string): void => {
+  process.stdout.write(text.endsWith("\n") ? text : `${text}\n`);
+};
+
+const logOf = ({ logLevel, logFormat }: Logging): Log =>
+  createLog({
+    level: logLevel,
+    format: logFormat ?? (process.stderr.isTTY ? "text" : "json"),
+    write: (line) => process.stderr.write(line),
+    now: () => new Date(),
+  });
+
+/** Resolves at SIGTERM or SIGINT; a second one ends the process at once. */
+const stopSignal = (): Promise<NodeJS.Signals> =>
+  new Promise((resolve) => {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+      process.once(signal, () => {
+        resolve(signal);
+        process.on(signal, () => process.exit(130));
+      });
+    }
+  });
+
+const run = async (command: CommandOf<"run">): Promise<number> => {
+  const log = logOf(command);
+  const load = () => loadConfig({ file: command.config, env: process.env });
+  const { config, notes, file } = await load();
+  for (const note of notes) log("info", note);
+  log("info", `configuration: ${file}`);
+  const stopped = stopSignal();
+  const starting = startAgent({ config, file, version: version(), log });
+
+  const reload = async (): Promise<void> => {
+    const agent = await starting;
+    try {
+      const next = await load();
+      for (const note of next.notes) log("info", note);
+      await agent.reload(next.config);
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      log("error", `the configuration stays as it was:\n${error.message}`);
+    }
+  };
+  let reloading = Promise.resolve();
+  process.on("SIGHUP", () => {
+    reloading = reloading.then(reload);
+  });
+
+  const agent = await starting;
+  const signal = await stopped;
+  log("info", `${signal}: stopping`);
+  await reloading;
+  await agent.stop();
+  return 0;
+};
+
+const once = async (command: CommandOf<"once">): Promise<number> => {
+  const log = logOf(command);
+  const { config, notes, file } = await loadConfig({ file: command.config, env: process.env });
+  for (const note of notes) log("info", note);
+  const snapshot = await collectOnce({ config, file, version: version(), log }, command.forMs);
+  if (snapshot === undefined) throw new FatalError("nothing was collected; the log says why");
+  print(renderSnapshot(snapshot, command.format));
+  return 0;
+};
+
+const renderSnapshot = (snapshot: Snapshot, format: CommandOf<"once">["format"]): string => {
+  switch (format) {
+    case "table":
+      return renderTable(snapshot, {
+        width: process.stdout.columns ?? 120,
+        color: process.stdout.isTTY && !process.env["NO_COLOR"],
+      });
+    case "prometheus":
+      return [...renderPrometheus(snapshot, "text")].join("");
+    case "otlp-json":
+      return encodeJson(snapshot);
+    default:
+      return format satisfies never;
+  }
+};
+
+const check = async (command: CommandOf<"check">): Promise<number> => {
+  const { config, notes, file } = await loadConfig({ file: command.config, env: process.env });
+  for (const note of notes) process.stderr.write(`${note}\n`);
+  print(command.print ? renderEffective(config) : `${file}: valid`);
+  return 0;
+};
+
+const probe = async ({ urls, timeoutMs, count, json, ...logging }: CommandOf<"probe">): Promise<number> => {
+  const targets = urls.map((url) => adHocTarget(url, timeoutMs));
+  const good = await probeNow(targets, count, logOf(logging), (result) => print(renderProbeLine(result, { json })));
+  return good ? 0 : 1;
+};
+
+const execute = async (command: Command): Promise<number> => {
+  switch (command.kind) {
+    case "run":
+      return run(command);
+    case "once":
+      return once(command);
+    case "check":
+      return check(command);
+    case "probe":
+      return probe(command);
+    case "metrics":
+      print(command.format === "json" ? renderMetricsJson() : renderMetricsDocs());
+      return 0;
+    case "help":
+      print(helpText(command.command));
+      return 0;
+    case "version":
+      print(version());
+      return 0;
+    default:
+      return command satisfies never;
+  }
+};
+
+/** Known errors are their message; anything else is a fault of sockscope and keeps its stack. */
+const report = (error: unknown): number => {
+  const known = error instanceof ConfigError || error instanceof UsageError || error instanceof FatalError;
+  process.stderr.write(`${known ? error.message : error instanceof Error ? error.stack : String(error)}\n`);
+  return error instanceof ConfigError || error instanceof UsageError ? 2 : 1;
+};
+
+// A reader such as `head` that has seen enough is no error.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+
+const main = async (): Promise<number> => execute(parseCommand(process.argv.slice(2)));
+
+const code = await main().catch(report);
+// A lookup that hangs in a resolver thread must not hold the process; what is printed must be out first.
+process.stdout.write("", () => process.stderr.write("", () => process.exit(code)));

@@ -35,13 +35,15 @@ const rules: Readonly<Record<string, Rule>> = {
   "export/table-sockets": { imports: ["model", "metrics"], pure: true },
   "export/probe-lines": { imports: ["model"], pure: true },
   "export/log": { imports: ["model"], pure: true },
-  agent: {
+  core: {
     imports: ["model", "metrics", "netlink", "text", "fold", "config", "kernel", "probe", "collect", "export"],
     pure: false,
   },
-  commands: { imports: [], pure: true },
+  agent: { imports: ["model", "probe", "collect", "export", "core"], pure: false },
+  once: { imports: ["model", "kernel", "probe", "core"], pure: false },
+  commands: { imports: ["model"], pure: true },
   cli: { imports: ["model", "commands"], pure: true },
-  main: { imports: ["model", "metrics", "config", "probe", "export", "agent", "cli"], pure: false },
+  main: { imports: ["model", "metrics", "config", "export", "agent", "once", "cli"], pure: false },
 };
 
 /** Packages and modules with one home each. */

@@ -9,8 +9,8 @@ export type HostOptions = {
   /** Mount point of procfs. */
   readonly proc: string;
   readonly read: ReadProcFile;
-  /** Bytes a page: the kernel counts buffer memory in pages. */
-  readonly pageSize: number;
+  /** Bytes a page, in which the kernel counts buffer memory; undefined where it cannot be known. */
+  readonly pageSize: number | undefined;
   /** False: only what other parts need of it, the TIME_WAIT sockets. */
   readonly sockstat: boolean;
   readonly connections: boolean;
@@ -64,11 +64,12 @@ const rows: readonly Row[] = [
   { line: "UDP", key: "mem", metric: "sockscope.sockstat.memory.usage", attributes: udp, pages: true },
 ];
 
-const sockstatObservations = ({ values }: Sockstat, pageSize: number): Observation[] =>
+const sockstatObservations = ({ values }: Sockstat, pageSize: number | undefined): Observation[] =>
   rows.flatMap(({ line, key, metric, attributes, pages }) => {
     const value = values.get(line)?.get(key);
-    if (value === undefined) return [];
-    return [{ metric, value: pages === true ? value * pageSize : value, attributes } as Observation];
+    const unit = pages === true ? pageSize : 1;
+    if (value === undefined || unit === undefined) return [];
+    return [{ metric, value: value * unit, attributes } as Observation];
   });
 
 /** Reads sockstat and sockstat6 once a tick. A file that is not there (IPv6 is off) has no figures; both missing is a failure. */
@@ -101,7 +102,7 @@ export const createHostPart = (options: HostOptions): Part => {
       const parsed = [first, second].flatMap((result) =>
         result.status === "fulfilled" && result.value !== undefined ? [result.value] : [],
       );
-      if (first.status === "rejected") settled(String((first.reason as Error).message));
+      if (first.status === "rejected") settled((first.reason as Error).message);
       else settled(first.value === undefined ? `there is no ${proc}/net/sockstat` : undefined);
       const observations: Observation[] = sockstat ? parsed.flatMap((one) => sockstatObservations(one, pageSize)) : [];
       const timeWait = parsed[0]?.values.get("TCP")?.get("tw");

@@ -33,11 +33,13 @@ import type { DumpReport, ReadSockets } from "../model/sources.ts";
 import {
   IPPROTO_TCP,
   IPPROTO_UDP,
+  TCP_CLOSE_WAIT,
+  TCP_CLOSING,
   TCP_ESTABLISHED,
   TCP_FIN_WAIT1,
+  TCP_FIN_WAIT2,
+  TCP_LAST_ACK,
   TCP_LISTEN,
-  TCP_SYN_RECV,
-  TCP_SYN_SENT,
 } from "../netlink/constants.ts";
 import { inSlices, type Part } from "./reading.ts";
 
@@ -51,10 +53,14 @@ export type SocketsOptions = {
   readonly log: Log;
 };
 
-/** A flow has reached ESTABLISHED: a refused or never used socket, a listener or a request has not. */
-const isFlow = (state: number): boolean =>
-  state === TCP_ESTABLISHED ||
-  (state >= TCP_FIN_WAIT1 && state !== TCP_LISTEN && state !== TCP_SYN_SENT && state !== TCP_SYN_RECV);
+/** The states of a flow, which has reached ESTABLISHED: a refused or unused socket, a listener or a request has not. */
+const flowStates =
+  (1 << TCP_ESTABLISHED) |
+  (1 << TCP_FIN_WAIT1) |
+  (1 << TCP_FIN_WAIT2) |
+  (1 << TCP_CLOSE_WAIT) |
+  (1 << TCP_LAST_ACK) |
+  (1 << TCP_CLOSING);
 
 type Fold = ReturnType<typeof createFold>;
 
@@ -92,7 +98,7 @@ const foldBatch = (fold: Fold, counts: StateCounts, batch: SocketBatch): void =>
     if (state === TCP_LISTEN) {
       fold.listens(batch.localPort[at] as number);
       foldBound(fold.listeners, batch, at);
-    } else if (batch.hasInfo[at] === 1 && isFlow(state)) {
+    } else if (batch.hasInfo[at] === 1 && ((1 << state) & flowStates) !== 0) {
       foldFlow(fold.flows, batch, at, fold.facts);
       const rtt = rttOf(batch, at);
       const { lastTime, time } = fold.flows;

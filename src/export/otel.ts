@@ -1,11 +1,4 @@
-import {
-  type Attributes as OtelAttributes,
-  diag,
-  DiagLogLevel,
-  type Meter,
-  type Observable,
-  ValueType,
-} from "@opentelemetry/api";
+import { diag, DiagLogLevel, type Meter, type Observable, ValueType } from "@opentelemetry/api";
 import { OTLPMetricExporterBase } from "@opentelemetry/exporter-metrics-otlp-http";
 import type { IOtlpExportDelegate } from "@opentelemetry/otlp-exporter-base";
 import { resourceFromAttributes } from "@opentelemetry/resources";
@@ -47,8 +40,8 @@ export type Telemetry = {
   readonly record: RecordValue;
   /** One collection and its consumption now, beside those of the interval. */
   collectNow(): Promise<void>;
-  /** No further collection. With `last`, after a last one. */
-  shutdown(options: { last: boolean }): Promise<void>;
+  /** A last collection, and none after it. */
+  shutdown(): Promise<void>;
 };
 
 const seriesKey = (metric: string, attributes: Attributes): string =>
@@ -110,7 +103,7 @@ const createRecorder = (meter: Meter): RecordValue => {
       ];
     }),
   );
-  return (metric, value, attributes) => histograms.get(metric)?.record(value, attributes as OtelAttributes);
+  return (metric, value, attributes) => histograms.get(metric)?.record(value, attributes);
 };
 
 /** Our exporter: the stock base with a delegate that hands every collection on as a snapshot. */
@@ -143,7 +136,6 @@ export const createTelemetry = (options: TelemetryOptions): Telemetry => {
   const carryOver = createCarryOver();
   let observed = new Set<string>();
   let last: Collected | undefined;
-  let closing = false;
 
   diag.setLogger(
     {
@@ -169,7 +161,7 @@ export const createTelemetry = (options: TelemetryOptions): Telemetry => {
   };
 
   const exporter = createExporter(async (metrics) => {
-    if (closing || last === undefined) return;
+    if (last === undefined) return;
     await options.consume(snapshotOf(metrics, last.time));
   }, log);
   const reader = new PeriodicExportingMetricReader({
@@ -200,11 +192,7 @@ export const createTelemetry = (options: TelemetryOptions): Telemetry => {
         if (observable === undefined) continue;
         const key = seriesKey(metric, attributes);
         observed.add(key);
-        result.observe(
-          observable,
-          catalogue[metric].kind === "counter" ? carryOver(key, value) : value,
-          attributes as OtelAttributes,
-        );
+        result.observe(observable, catalogue[metric].kind === "counter" ? carryOver(key, value) : value, attributes);
       }
     },
     [...observables.values()],
@@ -213,9 +201,6 @@ export const createTelemetry = (options: TelemetryOptions): Telemetry => {
   return {
     record: createRecorder(meter),
     collectNow: () => reader.forceFlush(),
-    shutdown: async ({ last: withLast }) => {
-      closing = !withLast;
-      await reader.shutdown();
-    },
+    shutdown: () => reader.shutdown(),
   };
 };

@@ -24,11 +24,10 @@ const receivesOfSlice = 8;
 export type SockDiag = { readonly read: ReadSockets; close(): void };
 
 /**
- * Opens a NETLINK_SOCK_DIAG socket (sock_diag(7)), which needs no privilege, for dumps of the protocols.
- * A batch holds the sockets of at most 8 receives. `read` throws `SourceError` where the kernel refuses, as this does
- * where the sandbox has no such socket.
+ * Dumps of the protocols' sockets by NETLINK_SOCK_DIAG (sock_diag(7)), which needs no privilege. A batch holds the
+ * sockets of at most 8 receives. `read` throws `SourceError` where the kernel refuses or the sandbox has no such socket.
  */
-export const openSockDiag = (libc: Libc, protocols: readonly ("tcp" | "udp")[]): SockDiag => {
+export const createSockDiag = (libc: Libc, protocols: readonly ("tcp" | "udp")[]): SockDiag => {
   const c = {
     socket: libc.func("int socket(int domain, int type, int protocol)"),
     send: libc.func("intptr_t send(int fd, const void *data, size_t size, int flags)"),
@@ -47,7 +46,6 @@ export const openSockDiag = (libc: Libc, protocols: readonly ("tcp" | "udp")[]):
     if (fd >= 0) c.close(fd);
     fd = -1;
   };
-  open();
 
   const requests = dumpRequests(protocols);
   const buffer = createReceiveBuffer(receiveBytes);

@@ -57,7 +57,7 @@ export const attributes = {
   "server.port": { type: "int", description: "The target's port." },
   "sockscope.agent.source": {
     type: "string",
-    values: ["sockets", "sockstat", "resolver"],
+    values: ["sockets", "sockstat"],
     description: "What the agent reads or asks.",
   },
   "sockscope.destination": { type: "string", description: "Host and port of an OTLP destination." },

@@ -21,10 +21,8 @@ export const parseSockstat = (text: string): Sockstat => {
       skipped++;
       continue;
     }
-    const words = rest.trim().split(/\s+/);
-    const pairs = new Map<string, number>();
-    for (let at = 0; at + 1 < words.length; at += 2) pairs.set(words[at] as string, Number(words[at + 1]));
-    values.set(protocol, pairs);
+    const pairs = rest.matchAll(/(\w+)\s+(\d+)/g);
+    values.set(protocol, new Map([...pairs].map(([, key = "", value]) => [key, Number(value)])));
   }
   return { values, skipped };
 };

@@ -1,0 +1,16 @@
+import { benchOtlp } from "./otlp.bench.ts";
+import { benchSockets } from "./sockets.bench.ts";
+
+/** Each prints its figures with their bars, and is false beyond one. */
+const benches: Readonly<Record<string, () => Promise<boolean>>> = { otlp: benchOtlp, sockets: benchSockets };
+
+const wanted = process.argv.slice(2);
+const unknown = wanted.filter((name) => benches[name] === undefined);
+if (unknown.length > 0) {
+  process.stderr.write(`no such benchmark: ${unknown.join(" ")}; there are ${Object.keys(benches).join(" ")}\n`);
+  process.exit(2);
+}
+for (const [name, bench] of Object.entries(benches)) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue;
+  if (!(await bench())) process.exitCode = 1;
+}

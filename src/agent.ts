@@ -1,0 +1,140 @@
+import { setTimeout } from "node:timers/promises";
+import { createDeliveryPart } from "./collect/delivery.ts";
+import type { ProbesPart } from "./collect/probes.ts";
+import { type CoreOptions, createCore, now, reasonOf } from "./core.ts";
+import type { OtlpDestination } from "./export/otlp-destination.ts";
+import { createOtlpDestination } from "./export/otlp-http.ts";
+import { createPage, type Health, type Page } from "./export/page.ts";
+import type { Snapshot } from "./model/columns.ts";
+import type { Config } from "./model/config.ts";
+import { createSchedule, type Schedule } from "./probe/schedule.ts";
+
+/** The shutdown's bound: container runtimes kill after 10 s. */
+const farewellMs = 5000;
+
+const countTargets = (count: number): string => `${count} target${count === 1 ? "" : "s"}`;
+
+const same = (one: unknown, other: unknown): boolean => JSON.stringify(one) === JSON.stringify(other);
+
+export type Agent = {
+  /** Puts a new configuration in force. What needs a restart keeps its value, and the log says so. */
+  reload(config: Config): Promise<void>;
+  /** Flushes and ends everything within 5 s. */
+  stop(): Promise<void>;
+};
+
+/** Starts the agent. Throws `FatalError` where the page's port cannot be had; nothing runs then. */
+export const startAgent = async (options: CoreOptions): Promise<Agent> => {
+  const { version, log } = options;
+  let config = options.config;
+  let latest: { readonly snapshot: Snapshot; readonly at: number } | undefined;
+  let page: Page | undefined;
+  let destination: OtlpDestination | undefined;
+  let schedule: Schedule | undefined;
+  const started = now();
+  const userAgent = `sockscope/${version} OTel-OTLP-Exporter-JavaScript/${version}`;
+
+  const health = (): Health => {
+    const patience = 3 * config.collection.intervalMs;
+    const age = (at: number): string => `${Math.round((now() - at) / 1000)} s`;
+    const last = latest?.at ?? started;
+    const lastSuccess = destination?.stats().lastSuccessMs;
+    const late = lastSuccess === undefined ? now() - started > patience : Date.now() - lastSuccess > patience;
+    return {
+      live: now() - last > patience + config.collection.timeoutMs ? `no collection for ${age(last)}` : undefined,
+      ready: latest === undefined ? "no collection has finished yet" : undefined,
+      healthy:
+        destination !== undefined && late
+          ? `no export to ${destination.stats().host} in the last ${patience / 1000} s`
+          : undefined,
+    };
+  };
+
+  const openPage = ({ export: { prometheus } }: Config): Promise<Page> | undefined =>
+    prometheus && createPage({ listen: prometheus, snapshot: () => latest?.snapshot, health, log });
+
+  const consume = async (snapshot: Snapshot): Promise<void> => {
+    latest = { snapshot, at: now() };
+    await destination?.export(snapshot, AbortSignal.timeout(config.collection.timeoutMs));
+  };
+
+  page = await openPage(config);
+  const core = await createCore(options, consume);
+
+  const setDestination = (next: Config): void => {
+    const { otlp } = next.export;
+    const created = otlp && createOtlpDestination(otlp, { log, userAgent });
+    void destination?.shutdown(AbortSignal.timeout(farewellMs));
+    destination = created;
+    core.ticker.replace("delivery", created && createDeliveryPart(() => created.stats()));
+  };
+
+  const setTargets = async ({ probes }: Config, fresh: boolean): Promise<void> => {
+    if (fresh) {
+      await schedule?.stop();
+      const onResult: ProbesPart["record"] = (...result) => core.probes.record(...result);
+      schedule = createSchedule({ concurrency: probes.concurrency, now, run: core.run, onResult });
+    }
+    core.probes.update(probes.targets, Date.now());
+    schedule?.update(probes.targets);
+  };
+
+  const announce = (): void => {
+    const { sockets, probes, export: to, collection } = config;
+    const what = sockets === "off" ? "no sockets" : `${sockets.protocols.join(" and ")} sockets by ${sockets.groupBy}`;
+    const every = `collected every ${collection.intervalMs / 1000} s`;
+    log("info", `sockscope ${version}: ${countTargets(probes.targets.length)}, ${what}, ${every}`);
+    if (page !== undefined) {
+      const { host, port } = page.address;
+      log("info", `metrics: http://${host.includes(":") ? `[${host}]` : host}:${port}/metrics`);
+    }
+    if (to.otlp !== undefined) log("info", `metrics are sent to ${new URL(to.otlp.url).host} by OTLP`);
+    else
+      log(
+        "info",
+        "no metrics are sent: set export.otlp.endpoint, or OTEL_EXPORTER_OTLP_ENDPOINT, to send them by OTLP",
+      );
+  };
+
+  const replacePage = async (next: Config): Promise<void> => {
+    const old = page;
+    try {
+      page = await openPage(next);
+      await old?.close();
+    } catch (error) {
+      log("error", `the page stays where it is: ${reasonOf(error)}`);
+    }
+  };
+
+  await core.setSources(config);
+  setDestination(config);
+  await setTargets(config, true);
+  announce();
+  void core.telemetry.collectNow();
+
+  return {
+    async reload(next) {
+      for (const key of ["collection", "resource"] as const) {
+        if (!same(next[key], config[key]))
+          log("warn", `a change of ${key} needs a restart; the value of the start stays`);
+      }
+      const old = config;
+      config = { ...next, collection: old.collection, resource: old.resource };
+      const sourceKeys = ["sockets", "host", "paths"] as const;
+      if (sourceKeys.some((key) => !same(old[key], config[key]))) await core.setSources(config);
+      if (!same(old.export.otlp, config.export.otlp)) setDestination(config);
+      if (!same(old.export.prometheus, config.export.prometheus)) await replacePage(config);
+      await setTargets(config, old.probes.concurrency !== config.probes.concurrency);
+      log("info", `reloaded: ${countTargets(config.probes.targets.length)}`);
+    },
+    async stop() {
+      const farewell = AbortSignal.timeout(farewellMs);
+      const over = setTimeout(farewellMs, undefined, { ref: false });
+      await schedule?.stop();
+      await Promise.race([core.telemetry.shutdown(), over]);
+      await destination?.shutdown(farewell);
+      await page?.close();
+      await core.close();
+    },
+  };
+};

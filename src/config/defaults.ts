@@ -1,0 +1,30 @@
+import type { RetryConfig, SocketsConfig } from "../model/config.ts";
+
+/** What a key that the file does not set stands for. */
+export const defaults = {
+  collection: { intervalMs: 15_000, timeoutMs: 10_000 },
+  proc: "/proc",
+  probes: { intervalMs: 30_000, timeoutMs: 5_000, concurrency: 512, silenceMs: 1_000 },
+  sockets: {
+    protocols: ["tcp", "udp"],
+    groupBy: "endpoint",
+    maxGroups: 2_000,
+    seriesTtl: 10,
+    rttBounds: [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1],
+  } satisfies SocketsConfig,
+  sockstat: true,
+  otlp: {
+    endpoint: "http://localhost:4318",
+    compression: "gzip",
+    timeoutMs: 10_000,
+    retry: {
+      initialIntervalMs: 5_000,
+      multiplier: 1.5,
+      randomizationFactor: 0.5,
+      maxIntervalMs: 30_000,
+      maxElapsedMs: 0,
+    } satisfies RetryConfig,
+    queueMib: 64,
+  },
+  listen: { host: "127.0.0.1", port: 9464 },
+} as const;

@@ -1,0 +1,158 @@
+import { z } from "zod";
+import { variables } from "./environment.ts";
+import { durationSource } from "./kinds.ts";
+import { schema } from "./schema.ts";
+import { unbuiltKeys, unbuiltValues } from "./unbuilt.ts";
+
+type Json = z.core.JSONSchema.JSONSchema;
+
+const jsonSchema = (change: (node: Json) => void = () => {}): Json =>
+  z.toJSONSchema(schema, {
+    target: "draft-2020-12",
+    io: "input",
+    override: ({ jsonSchema: node }) => {
+      // zod drops `default` from what it transforms, so that the defaults travel under a name of their own.
+      if (node["standard"] !== undefined) node.default = node["standard"];
+      delete node["standard"];
+      change(node);
+    },
+  });
+
+/** A number or a word may also come from the environment. */
+const allowReference = (node: Json): void => {
+  if (node.type === "integer" || node.type === "number")
+    Object.assign(node, { type: [node.type, "string"], pattern: "\\$\\{" });
+  if (node.enum === undefined) return;
+  node.anyOf = [{ enum: node.enum }, { type: "string", pattern: "\\$\\{" }];
+  delete node.enum;
+  delete node.type;
+};
+
+/** The JSON schema of the file, by which editors complete and check it. */
+export const renderSchema = (): string => {
+  const whole = {
+    title: "sockscope",
+    description: "The configuration file of sockscope.",
+    ...jsonSchema(allowReference),
+  };
+  return `${JSON.stringify(whole, undefined, 2)}\n`;
+};
+
+const object = (node: Json | boolean | undefined): Json => (typeof node === "object" ? node : {});
+
+const branchesOf = (node: Json): readonly Json[] => (node.anyOf ?? [node]).map(object);
+
+const rangeOf = ({ minimum, maximum }: Json): string =>
+  minimum === undefined || maximum === undefined ? "" : ` ${minimum} to ${maximum}`;
+
+const itemsOf = (node: Json): Json => (Array.isArray(node.items) ? {} : object(node.items));
+
+const words: Readonly<Record<string, string>> = {
+  string: "text",
+  integer: "whole number",
+  boolean: "true or false",
+  object: "map",
+};
+
+/** `on` and `off`, and what YAML has for them. */
+const isSwitch = (node: Json): boolean => node.anyOf?.some((branch) => object(branch).type === "boolean") === true;
+
+const typeOf = (node: Json): string => {
+  if (isSwitch(node)) return "switch";
+  if (node.anyOf !== undefined) return [...new Set(node.anyOf.map((branch) => typeOf(object(branch))))].join(" or ");
+  if (node.enum !== undefined) return node.enum.map((value) => `\`${String(value)}\``).join(" or ");
+  if (node.const !== undefined) return `\`${String(node.const)}\``;
+  if (node.pattern === durationSource) return "duration";
+  if (Array.isArray(node.type)) return node.type.map((type) => words[type] ?? type).join(" or ");
+  if (node.type === "array") return `list of ${typeOf(itemsOf(node))}`;
+  if (node.type === "object" && typeof node.additionalProperties === "object")
+    return `map of ${typeOf(node.additionalProperties)}`;
+  return `${words[node.type ?? ""] ?? node.type}${rangeOf(node)}`;
+};
+
+const defaultOf = ({ default: standard }: Json): string =>
+  standard === undefined ? "" : `\`${typeof standard === "string" ? standard : JSON.stringify(standard)}\``;
+
+/** A row for each key under a node, depth first. */
+const rowsOf = (node: Json, prefix: string): string[] =>
+  branchesOf(node).flatMap((branch) => {
+    if (branch.type === "array") return rowsOf(itemsOf(branch), `${prefix}[]`);
+    return Object.entries(branch.properties ?? {}).flatMap(([key, held]) => {
+      const property = object(held);
+      const path = `${prefix}.${key}`;
+      const cells = [`\`${path}\``, typeOf(property), defaultOf(property), property.description ?? ""];
+      return [`| ${cells.join(" | ")} |`, ...rowsOf(property, path)];
+    });
+  });
+
+const sectionOf = (key: string, node: Json): string =>
+  [
+    `## ${key}`,
+    "",
+    `${node.description} Type: ${typeOf(node)}.`,
+    "",
+    "| Key | Type | Default | Meaning |",
+    "| --- | --- | --- | --- |",
+    ...rowsOf(node, key),
+    "",
+  ].join("\n");
+
+const preamble = `# Configuration
+
+<!-- Generated from src/config by \`npm run generate\`. -->
+
+sockscope reads one YAML file: the one that \`-c\` names, else \`$SOCKSCOPE_CONFIG\`, else \`config/sockscope.yaml\`, else
+\`/etc/sockscope/sockscope.yaml\`. Every key is optional, and a key without a value counts as absent. \`sockscope check\`
+reports every fault of a file with its line and column, and \`sockscope check --print\` shows the effective configuration.
+Samples are in config/examples/.
+
+A **duration** is written with its unit: \`250ms\`, \`10s\`, \`2m\`, \`1h\`, \`1m30s\`; the longest is \`168h\`. A **switch** is
+\`on\` or \`off\`, and \`true\` and \`false\` mean the same.
+
+## Environment variables in the file
+
+A value may refer to the environment, as in a configuration of the OpenTelemetry collector:
+
+| Written | Stands for |
+| --- | --- |
+| \`\${env:NAME}\` or \`\${NAME}\` | The variable; it is a fault when it is not set. |
+| \`\${env:NAME:-default}\` | The variable, or the text after \`:-\` when it is not set. |
+| \`$$\` | A dollar sign. |
+
+- Values are replaced, keys are not, and what comes from a variable is not replaced again.
+- A value that is one reference and nothing else is read as YAML: it may be a number or a switch, and an empty one counts
+  as absent. Where text is asked it stays text. An attribute's value is text when the reference is in quotes.
+- Inside of \`{ }\` and \`[ ]\` YAML needs the quotes: \`{ max_groups: "\${env:GROUPS}" }\`.
+`;
+
+const environmentSection = (): string =>
+  [
+    "## OpenTelemetry environment variables",
+    "",
+    "The file wins over these, key by key, and each time it does the log says so once. A value that cannot be used is ignored",
+    "with a warning. Where `export.otlp` is absent, an endpoint among them makes the destination.",
+    "",
+    "| Variable | Meaning |",
+    "| --- | --- |",
+    ...Object.entries(variables).map(([name, meaning]) => `| \`${name}\` | ${meaning} |`),
+    "",
+  ].join("\n");
+
+const unbuiltSection = (): string =>
+  [
+    "## Not in this version",
+    "",
+    "These are refused with a message of their own.",
+    "",
+    "| Key or value | Instead |",
+    "| --- | --- |",
+    ...Object.entries(unbuiltKeys).map(([key, remedy]) => `| \`${key}\` | ${remedy} |`),
+    ...unbuiltValues.map(({ at, values, remedy }) => `| \`${at}\`: ${values.join(", ")} | ${remedy} |`),
+    "",
+  ].join("\n");
+
+/** docs/CONFIGURATION.md: every key with type, default and meaning, and what the environment does. */
+export const renderConfigurationDocs = (): string => {
+  const sections = Object.entries(jsonSchema().properties ?? {}).map(([key, node]) => sectionOf(key, object(node)));
+  return [preamble, ...sections, environmentSection(), unbuiltSection()].join("\n");
+};

@@ -1,0 +1,131 @@
+import type { OtlpConfig } from "../model/config.ts";
+import { longestMs } from "./duration.ts";
+import type { Env } from "./env.ts";
+import { isFault } from "./fault.ts";
+import { headerNameFault, headerValueFault } from "./headers.ts";
+import { parseBaseUrl, parseMetricsUrl } from "./otlp-url.ts";
+import { shortestIntervalMs } from "./schema.ts";
+
+/** A value and the variable that it came from. */
+export type Sourced<T> = { readonly value: T; readonly variable: string };
+
+/** What the OTEL_* variables ask for. */
+export type Environment = {
+  readonly intervalMs: Sourced<number> | undefined;
+  readonly timeoutMs: Sourced<number> | undefined;
+  readonly attributes: ReadonlyMap<string, Sourced<string>>;
+  /** The full URL. */
+  readonly url: Sourced<string> | undefined;
+  readonly headers: Sourced<OtlpConfig["headers"]> | undefined;
+  readonly compression: Sourced<OtlpConfig["compression"]> | undefined;
+  readonly exportTimeoutMs: Sourced<number> | undefined;
+  /** Variables that were ignored, and why; a sentence each, without values. */
+  readonly warnings: readonly string[];
+};
+
+const otlp = "OTEL_EXPORTER_OTLP_";
+
+/** Every variable that sockscope reads, with its meaning. */
+export const variables = {
+  OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: "The URL that metrics are sent to, used as it is.",
+  OTEL_EXPORTER_OTLP_ENDPOINT: "The base URL of the receiver; /v1/metrics is appended.",
+  OTEL_EXPORTER_OTLP_METRICS_HEADERS: "Headers of every request, as in `name=value,name2=value2`, percent-encoded.",
+  OTEL_EXPORTER_OTLP_HEADERS: "The same, where the one above is not set.",
+  OTEL_EXPORTER_OTLP_METRICS_COMPRESSION: "`gzip` or `none`.",
+  OTEL_EXPORTER_OTLP_COMPRESSION: "The same, where the one above is not set.",
+  OTEL_EXPORTER_OTLP_METRICS_TIMEOUT: "How long a request may take, in ms.",
+  OTEL_EXPORTER_OTLP_TIMEOUT: "The same, where the one above is not set.",
+  OTEL_EXPORTER_OTLP_METRICS_PROTOCOL: "Only `http/protobuf`.",
+  OTEL_EXPORTER_OTLP_PROTOCOL: "The same, where the one above is not set.",
+  OTEL_METRIC_EXPORT_INTERVAL: "`collection.interval`, in ms.",
+  OTEL_METRIC_EXPORT_TIMEOUT: "`collection.timeout`, in ms; capped to the interval.",
+  OTEL_RESOURCE_ATTRIBUTES:
+    "Resource attributes, as in `name=value,name2=value2`, percent-encoded; dropped as a whole when malformed.",
+  OTEL_SERVICE_NAME: "The resource attribute `service.name`.",
+} as const;
+
+type Variable = keyof typeof variables;
+
+const milliseconds =
+  (min: number) =>
+  (text: string): number | undefined => {
+    const ms = /^\d+$/.test(text) ? Number(text) : NaN;
+    return ms >= min && ms <= longestMs ? ms : undefined;
+  };
+
+const word =
+  <const T extends string>(...words: readonly T[]) =>
+  (text: string): T | undefined =>
+    words.find((known) => known === text);
+
+/** Reads `name=value,name2=value2`, percent-decoded, as W3C baggage has it; undefined when any of it is malformed. */
+export const parsePairs = (text: string): Readonly<Record<string, string>> | undefined => {
+  const pairs: [string, string][] = [];
+  for (const member of text.split(",")) {
+    if (member.trim() === "") continue;
+    const [, name, value] = /^([^=]+)=(.*)$/s.exec(member) ?? [];
+    if (name === undefined || value === undefined) return undefined;
+    try {
+      pairs.push([decodeURIComponent(name.trim()), decodeURIComponent(value.trim())]);
+    } catch {
+      return undefined;
+    }
+  }
+  // As a key of an object it would set the prototype.
+  if (pairs.some(([name]) => name === "" || name === "__proto__")) return undefined;
+  return Object.fromEntries(pairs);
+};
+
+const parseHeaders = (text: string): OtlpConfig["headers"] | undefined => {
+  const pairs = Object.entries(parsePairs(text) ?? {});
+  const sound = pairs.every(([name, value]) => (headerNameFault(name) ?? headerValueFault(value)) === undefined);
+  return sound && pairs.length > 0 ? Object.fromEntries(pairs) : undefined;
+};
+
+const urlBy =
+  (parse: typeof parseBaseUrl) =>
+  (text: string): string | undefined => {
+    const parsed = parse(text);
+    return isFault(parsed) ? undefined : parsed.url;
+  };
+
+/** Reads the OTEL_* variables. What cannot be used is ignored with a warning; an empty variable counts as absent. */
+export const readEnvironment = (env: Env): Environment => {
+  const warnings: string[] = [];
+  const read = <T>(variable: Variable, parse: (text: string) => T | undefined, allowed: string) => {
+    const text = env[variable]?.trim() ?? "";
+    if (text === "") return undefined;
+    const value = parse(text);
+    if (value === undefined) warnings.push(`${variable} is ignored: it must be ${allowed}.`);
+    return value === undefined ? undefined : { value, variable };
+  };
+  /** The variable for metrics, else the one for all signals. */
+  const ofExporter = <T>(
+    name: "HEADERS" | "COMPRESSION" | "TIMEOUT" | "PROTOCOL",
+    parse: (text: string) => T | undefined,
+    allowed: string,
+  ) => read(`${otlp}METRICS_${name}`, parse, allowed) ?? read(`${otlp}${name}`, parse, allowed);
+
+  const pairs = "percent-encoded pairs, as in name=value,name2=value2";
+  const url = "an http:// or https:// URL without user and password";
+  const ms = "a whole number of milliseconds, at least";
+  const attributes = new Map<string, Sourced<string>>();
+  const listed = read("OTEL_RESOURCE_ATTRIBUTES", parsePairs, pairs);
+  for (const [name, value] of Object.entries(listed?.value ?? {}))
+    attributes.set(name, { value, variable: "OTEL_RESOURCE_ATTRIBUTES" });
+  const service = read("OTEL_SERVICE_NAME", (text) => text, "text");
+  if (service !== undefined) attributes.set("service.name", service);
+  ofExporter("PROTOCOL", word("http/protobuf"), "http/protobuf, which is what sockscope speaks");
+  return {
+    intervalMs: read("OTEL_METRIC_EXPORT_INTERVAL", milliseconds(shortestIntervalMs), `${ms} ${shortestIntervalMs}`),
+    timeoutMs: read("OTEL_METRIC_EXPORT_TIMEOUT", milliseconds(1), `${ms} 1`),
+    attributes,
+    url:
+      read(`${otlp}METRICS_ENDPOINT`, urlBy(parseMetricsUrl), url) ??
+      read(`${otlp}ENDPOINT`, urlBy(parseBaseUrl), `${url}, to which /v1/metrics is appended`),
+    headers: ofExporter("HEADERS", parseHeaders, `${pairs}, with names and values that HTTP allows`),
+    compression: ofExporter("COMPRESSION", word("gzip", "none"), "gzip or none"),
+    exportTimeoutMs: ofExporter("TIMEOUT", milliseconds(1), `${ms} 1`),
+    warnings,
+  };
+};

@@ -1,0 +1,135 @@
+import type { Attributes } from "../model/columns.ts";
+import type { Config, OtlpConfig, SocketsConfig } from "../model/config.ts";
+import type { Target } from "../model/target.ts";
+import { defaults } from "./defaults.ts";
+import { formatDuration } from "./duration.ts";
+import type { Environment, Sourced } from "./environment.ts";
+import type { File, TargetFields } from "./schema.ts";
+
+/** The configuration, and what the user should know of how it came about, a sentence each. */
+export type Parsed = { readonly config: Config; readonly notes: readonly string[] };
+
+/** Which value holds, the file's before the environment's; a note is left where both have one. */
+type Choose = <T>(own: T | undefined, given: Sourced<T> | undefined, key: string) => T | undefined;
+
+const collectionOf = (file: File, environment: Environment, choose: Choose, notes: string[]): Config["collection"] => {
+  const { interval, timeout } = file.collection ?? {};
+  const intervalMs = choose(interval, environment.intervalMs, "collection.interval") ?? defaults.collection.intervalMs;
+  const timeoutMs = choose(timeout, environment.timeoutMs, "collection.timeout") ?? defaults.collection.timeoutMs;
+  if (timeout === undefined && environment.timeoutMs !== undefined && timeoutMs > intervalMs)
+    notes.push(`${environment.timeoutMs.variable} is capped to the interval, ${formatDuration(intervalMs)}.`);
+  return { intervalMs, timeoutMs: Math.min(timeoutMs, intervalMs) };
+};
+
+const resourceOf = (file: File, environment: Environment, choose: Choose): Attributes => {
+  const chosen: Record<string, Attributes[string]> = {};
+  for (const [name, { value }] of environment.attributes) chosen[name] = value;
+  for (const [name, value] of Object.entries(file.resource?.attributes ?? {}))
+    chosen[name] =
+      choose<Attributes[string]>(
+        value,
+        environment.attributes.get(name),
+        `resource.attributes[${JSON.stringify(name)}]`,
+      ) ?? value;
+  return chosen;
+};
+
+type Inherited = { readonly intervalMs: number; readonly timeoutMs: number };
+
+/** What the targets inherit. */
+export const inheritedOf = (
+  probes: { readonly interval?: number | undefined; readonly timeout?: number | undefined } = {},
+): Inherited => ({
+  intervalMs: probes.interval ?? defaults.probes.intervalMs,
+  timeoutMs: probes.timeout ?? defaults.probes.timeoutMs,
+});
+
+/** A target with its times filled in; what it inherits is capped to what bounds it. */
+export const targetOf = (fields: TargetFields, inherited: Inherited): Target => {
+  const { url, destination } = fields.target;
+  const intervalMs = fields.interval ?? inherited.intervalMs;
+  const timeoutMs = fields.timeout ?? Math.min(inherited.timeoutMs, intervalMs);
+  const common = { name: fields.name ?? url, url, intervalMs, timeoutMs, attributes: fields.attributes ?? {} };
+  switch (destination.type) {
+    case "udp":
+    case "udp4":
+    case "udp6":
+      return {
+        ...common,
+        ...destination,
+        silenceMs: fields.udp_silence ?? Math.min(defaults.probes.silenceMs, timeoutMs),
+      };
+    default:
+      return { ...common, ...destination };
+  }
+};
+
+const socketsOf = (sockets: File["sockets"]): SocketsConfig | "off" => {
+  if (sockets === false) return "off";
+  const own = sockets === true || sockets === undefined ? {} : sockets;
+  return {
+    protocols: own.protocols ?? defaults.sockets.protocols,
+    groupBy: own.group_by ?? defaults.sockets.groupBy,
+    maxGroups: own.max_groups ?? defaults.sockets.maxGroups,
+    seriesTtl: own.series_ttl ?? defaults.sockets.seriesTtl,
+    rttBounds: own.rtt_histogram?.bounds ?? defaults.sockets.rttBounds,
+  };
+};
+
+const sockstatOf = (host: File["host"]): boolean =>
+  typeof host === "boolean" ? host : (host?.sockstat ?? defaults.sockstat);
+
+const otlpOf = (file: File, environment: Environment, choose: Choose): OtlpConfig | undefined => {
+  if (file.export?.otlp === undefined && environment.url === undefined) return undefined;
+  const own = file.export?.otlp ?? {};
+  const retry = own.retry_on_failure;
+  const standard = defaults.otlp;
+  const written = own.metrics_endpoint ?? own.endpoint;
+  return {
+    url:
+      choose(
+        written?.url,
+        environment.url,
+        own.endpoint === undefined ? "export.otlp.metrics_endpoint" : "export.otlp.endpoint",
+      ) ?? `${standard.endpoint}/v1/metrics`,
+    compression: choose(own.compression, environment.compression, "export.otlp.compression") ?? standard.compression,
+    headers: choose(own.headers, environment.headers, "export.otlp.headers") ?? {},
+    timeoutMs: choose(own.timeout, environment.exportTimeoutMs, "export.otlp.timeout") ?? standard.timeoutMs,
+    retry: {
+      initialIntervalMs: retry?.initial_interval ?? standard.retry.initialIntervalMs,
+      multiplier: retry?.multiplier ?? standard.retry.multiplier,
+      randomizationFactor: retry?.randomization_factor ?? standard.retry.randomizationFactor,
+      maxIntervalMs: retry?.max_interval ?? standard.retry.maxIntervalMs,
+      maxElapsedMs: retry?.max_elapsed_time ?? standard.retry.maxElapsedMs,
+    },
+    queueBytes: (own.sending_queue?.max_mib ?? standard.queueMib) * 1_048_576,
+  };
+};
+
+/** Fills in what the file leaves open, from the environment and then from the defaults. */
+export const normalise = (file: File, environment: Environment): Parsed => {
+  const notes = [...environment.warnings];
+  const choose: Choose = (own, given, key) => {
+    if (own !== undefined && given !== undefined) notes.push(`${key} in the file wins over ${given.variable}.`);
+    return own ?? given?.value;
+  };
+  const { probes } = file;
+  const prometheus = file.export?.prometheus;
+  const inherited = inheritedOf(probes);
+  const config: Config = {
+    collection: collectionOf(file, environment, choose, notes),
+    resource: { attributes: resourceOf(file, environment, choose) },
+    paths: { proc: file.paths?.proc ?? defaults.proc },
+    probes: {
+      concurrency: probes?.concurrency ?? defaults.probes.concurrency,
+      targets: (probes?.targets ?? []).map((fields) => targetOf(fields, inherited)),
+    },
+    sockets: socketsOf(file.sockets),
+    host: { sockstat: sockstatOf(file.host) },
+    export: {
+      otlp: otlpOf(file, environment, choose),
+      prometheus: prometheus === undefined ? undefined : (prometheus.listen ?? defaults.listen),
+    },
+  };
+  return { config, notes };
+};

@@ -1,0 +1,273 @@
+import { z } from "zod";
+import { groupings } from "../model/config.ts";
+import { defaults } from "./defaults.ts";
+import { formatDuration } from "./duration.ts";
+import { isFault } from "./fault.ts";
+import { headerNameFault, headerValueFault } from "./headers.ts";
+import { formatHostPort, parseHostPort } from "./host-port.ts";
+import {
+  attributes,
+  block,
+  decimal,
+  duration,
+  durationOrZero,
+  onOff,
+  oneOf,
+  optional,
+  parsed,
+  text,
+  whole,
+} from "./kinds.ts";
+import { parseBaseUrl, parseMetricsUrl } from "./otlp-url.ts";
+import { parseTarget } from "./target.ts";
+
+/** Shortest time between two ticks, or two runs of a probe. */
+export const shortestIntervalMs = 100;
+
+const interval = (description: string, ms: number) =>
+  optional(duration(shortestIntervalMs), `${description} At least 100ms.`, formatDuration(ms));
+
+const span = (description: string, ms: number) => optional(duration(1), description, formatDuration(ms));
+
+const onOffOr = <T extends z.ZodType>(schema: T) =>
+  z.union([onOff(), schema], { error: "must be on, off or a map of keys" });
+
+/** `collection`. */
+export const collection = block({
+  interval: interval(
+    "Time between two ticks; each tick reads the sockets and exports once.",
+    defaults.collection.intervalMs,
+  ),
+  timeout: span(
+    "How long a tick may take. Inherited, it is capped to the interval; above it, it is refused.",
+    defaults.collection.timeoutMs,
+  ),
+});
+
+const resource = block({
+  attributes: optional(
+    attributes((name) => (name === "" ? "an attribute needs a name" : undefined)),
+    "Attributes of the resource, beside those that sockscope finds out itself.",
+  ),
+});
+
+const paths = block({
+  proc: optional(
+    parsed<string>(
+      (path) =>
+        path.startsWith("/") && !path.includes("\0") ? path : { fault: "must be an absolute path, as in /proc" },
+      /^\//,
+    ),
+    "Where the proc file system is mounted.",
+    defaults.proc,
+  ),
+});
+
+const reservedAttribute = /^(?:sockscope\.probe\..*|server\.(?:address|port)|network\.transport|error\.type)$/s;
+
+const targetUrl = parsed(
+  (url) => {
+    const destination = parseTarget(url);
+    return isFault(destination) ? destination : { url, destination };
+  },
+  /^(?:(?:tcp|udp)[46]?:\/\/.+:\d+|unix:\/.*)$/,
+  text("a URL such as tcp://db.internal:5432"),
+);
+
+const probeAttributeFault = (name: string): string | undefined => {
+  if (name === "") return "an attribute needs a name";
+  return reservedAttribute.test(name) ? "is an attribute that sockscope sets itself: choose another name" : undefined;
+};
+
+const targetFields = block({
+  name: optional(
+    parsed<string>((name) => (name === "" ? { fault: "must not be empty" } : name)),
+    "What metrics call the target, unique among the targets. By default its URL.",
+  ),
+  target: targetUrl.meta({
+    description:
+      "What to probe: tcp://host:port or udp://host:port (tcp4, tcp6, udp4, udp6 for one address family), or unix:///path. The one key that a target must have.",
+  }),
+  interval: optional(
+    duration(shortestIntervalMs),
+    "Time between two runs, at least 100ms. By default probes.interval.",
+  ),
+  timeout: optional(
+    duration(1),
+    "How long a run may take, name resolution included; above the interval it is refused. By default probes.timeout.",
+  ),
+  attributes: optional(attributes(probeAttributeFault), "Attributes of this target's metrics."),
+  udp_silence: span(
+    "UDP only: silence this long after the datagram is the outcome unanswered. Inherited, it is capped to the timeout; above it, it is refused.",
+    defaults.probes.silenceMs,
+  ),
+});
+
+export type TargetFields = z.output<typeof targetFields>;
+
+/** A target, in its short form or as a map. */
+export const target = z.union([targetUrl.transform((url): TargetFields => ({ target: url })), targetFields], {
+  error: "must be a URL such as tcp://db.internal:5432, or a map with the key target",
+});
+
+/** The keys of `probes` that its targets inherit. */
+export const inherited = {
+  interval: interval("Time between two runs of a target that does not set its own.", defaults.probes.intervalMs),
+  timeout: span(
+    "How long a run of a target that does not set its own may take; capped to the target's interval.",
+    defaults.probes.timeoutMs,
+  ),
+};
+
+const probes = block({
+  ...inherited,
+  concurrency: optional(whole(1, 65_535), "Runs at the same time, at most.", defaults.probes.concurrency),
+  targets: optional(
+    z.array(target, { error: "must be a list of targets" }),
+    "What to probe. An item is a URL, or a map with the keys below.",
+  ),
+});
+
+const protocols = z
+  .array(oneOf(["tcp", "udp"]), { error: "must be a list of tcp and udp" })
+  .min(1, { error: "must name tcp, udp or both; write sockets: off to read none" })
+  .superRefine(
+    (names, context) => {
+      for (const [index, name] of names.entries())
+        if (names.indexOf(name) < index)
+          context.addIssue({ code: "custom", path: [index], message: `${name} is in the list twice` });
+    },
+    { when: ({ value }) => Array.isArray(value) },
+  );
+
+/** More bounds than this make points that receivers refuse. */
+const mostBounds = 160;
+const bound = "must be a number of seconds above 0, as in 0.005";
+
+const bounds = z
+  .array(z.number({ error: bound }).positive({ error: bound }), { error: "must be a list of seconds" })
+  .min(1, { error: "must hold at least one bound" })
+  .max(mostBounds, { error: `can hold ${mostBounds} bounds` })
+  .superRefine(
+    (seconds, context) => {
+      for (const [index, value] of seconds.entries())
+        if (value > 0 && value <= (seconds[index - 1] ?? 0))
+          context.addIssue({ code: "custom", path: [index], message: "must be above the bound before it" });
+    },
+    { when: ({ value }) => Array.isArray(value) },
+  );
+
+const sockets = block({
+  protocols: optional(protocols, "Which sockets are read.", defaults.sockets.protocols),
+  group_by: optional(
+    oneOf(groupings),
+    "What shares series: nothing (socket), the sockets of one service or one peer's port (endpoint), all of a protocol (host).",
+    defaults.sockets.groupBy,
+  ),
+  max_groups: optional(
+    whole(1, 1_000_000),
+    "Groups, listeners and UDP ports that have series of their own, each; the rest shares the overflow series.",
+    defaults.sockets.maxGroups,
+  ),
+  series_ttl: optional(whole(1, 1_000), "Ticks that a group outlives its last connection.", defaults.sockets.seriesTtl),
+  rtt_histogram: optional(
+    block({
+      bounds: optional(bounds, "Upper bounds in seconds, ascending, at most 160.", defaults.sockets.rttBounds),
+    }),
+    "The histogram of round-trip times.",
+  ),
+});
+
+const host = block({
+  sockstat: optional(onOff(), "The host's socket counts and memory, from sockstat in /proc/net.", "on"),
+});
+
+const headers = z.record(
+  z.string().refine((name) => headerNameFault(name) === undefined, {
+    error: ({ input }) => headerNameFault(String(input)) ?? "",
+  }),
+  text().refine((value) => headerValueFault(value) === undefined, {
+    error: ({ input }) => headerValueFault(String(input)) ?? "",
+  }),
+  { error: "must be a map of header names to text" },
+);
+
+const { retry } = defaults.otlp;
+
+const retryOnFailure = block({
+  initial_interval: span("Wait before the first retry.", retry.initialIntervalMs),
+  multiplier: optional(decimal(1, 100), "Factor by which each wait is longer than the one before.", retry.multiplier),
+  randomization_factor: optional(
+    decimal(0, 1),
+    "Share of a wait that chance adds or takes.",
+    retry.randomizationFactor,
+  ),
+  max_interval: span("Longest wait.", retry.maxIntervalMs),
+  max_elapsed_time: optional(
+    durationOrZero(),
+    "When to give a request up; 0 is as long as the queue holds it.",
+    retry.maxElapsedMs,
+  ),
+});
+
+/** `export.otlp`. */
+export const otlp = block({
+  endpoint: optional(
+    parsed(parseBaseUrl, /^https?:\/\//),
+    "Base URL of an OTLP/HTTP receiver; /v1/metrics is appended.",
+    defaults.otlp.endpoint,
+  ),
+  metrics_endpoint: optional(
+    parsed(parseMetricsUrl, /^https?:\/\//),
+    "Full URL of the receiver, used as it is, instead of endpoint.",
+  ),
+  protocol: optional(oneOf(["http/protobuf"]), "How requests are encoded.", "http/protobuf"),
+  compression: optional(oneOf(["gzip", "none"]), "How requests are compressed.", defaults.otlp.compression),
+  headers: optional(headers, "Headers of every request. Their values are secrets: never logged, never printed."),
+  timeout: span("How long a request may take.", defaults.otlp.timeoutMs),
+  retry_on_failure: optional(retryOnFailure, "What follows a request that failed and may succeed later."),
+  sending_queue: optional(
+    block({
+      max_mib: optional(
+        whole(1, 65_536),
+        "MiB of compressed requests that wait; the oldest go when it is full.",
+        defaults.otlp.queueMib,
+      ),
+    }),
+    "Where requests wait for the receiver.",
+  ),
+});
+
+const prometheus = block({
+  listen: optional(
+    parsed((address) => parseHostPort(address, 0), /^.*:\d+$/, text("host:port, as in 127.0.0.1:9464")),
+    "host:port of the page. [::1]:9464 is an IPv6 address, :9464 all interfaces, port 0 any free port.",
+    formatHostPort(defaults.listen),
+  ),
+});
+
+/** The whole file. */
+export const schema = block({
+  collection: optional(collection, "When sockscope looks."),
+  resource: optional(resource, "What the metrics are of."),
+  paths: optional(paths, "Where sockscope looks."),
+  probes: optional(probes, "Endpoints to test. Without this block nothing is probed."),
+  sockets: optional(
+    onOffOr(sockets),
+    "Statistics of this machine's sockets; off reads none. Without this block the defaults hold.",
+  ),
+  host: optional(onOffOr(host), "Counts of the host as a whole; off reads none. Without this block the defaults hold."),
+  export: optional(
+    block({
+      otlp: optional(
+        otlp,
+        "Where metrics are sent. Without this block nothing is sent, unless an OTEL_EXPORTER_OTLP_* variable names an endpoint.",
+      ),
+      prometheus: optional(prometheus, "The page of the last tick. Without this block there is none."),
+    }),
+    "Where the metrics go.",
+  ),
+});
+
+/** The file as the schema reads it: durations in ms, URLs parsed, absent keys absent. */
+export type File = z.output<typeof schema>;

@@ -1,0 +1,69 @@
+import { patternOf, type Path } from "./path.ts";
+
+/** Keys of the design that this version does not have, each with what to do instead. A row goes when its feature comes. */
+export const unbuiltKeys: Readonly<Record<string, string>> = {
+  networks: "remove it",
+  compat: "remove it",
+  election: "remove it, each agent runs its own probes",
+  "paths.sys": "remove it",
+  "paths.cgroup": "remove it",
+  "probes.targets_file": "list the targets under probes.targets",
+  "probes.targets[].tls": "remove it",
+  "probes.targets[].send": "remove it",
+  "probes.targets[].expect": "remove it",
+  "probes.targets[].attempts": "remove it",
+  "probes.targets[].all_addresses": "remove it",
+  "sockets.source": "remove it",
+  "sockets.namespaces": "remove it",
+  "sockets.events": "remove it",
+  "sockets.rank_by": "remove it",
+  "sockets.select": "remove it, all sockets are read",
+  "sockets.metrics": "remove it",
+  "host.netstat": "remove it",
+  "export.otlp.tls": "remove it",
+  "export.otlp.temporality": "remove it, the temporality is cumulative",
+  "export.otlp.sending_queue.storage": "remove it, requests wait in memory",
+  "export.otlp.sending_queue.newest_first": "remove it",
+};
+
+type UnbuiltValues = { readonly at: string; readonly values: readonly string[]; readonly remedy: string };
+
+/** A value that is no text but a list. */
+const aList = "a list";
+
+/** Values of the design that this version does not have; of a target's URL, its kind. */
+export const unbuiltValues: readonly UnbuiltValues[] = [
+  {
+    at: "probes.targets[]",
+    values: ["icmp", "icmp4", "icmp6", "unixgram", "unixpacket"],
+    remedy: "use tcp, udp or unix, or remove the target",
+  },
+  {
+    at: "sockets.protocols[]",
+    values: ["raw", "unix", "packet", "sctp", "dccp", "mptcp", "vsock", "netlink"],
+    remedy: "use tcp and udp",
+  },
+  { at: "sockets.group_by", values: ["process", "container", aList], remedy: "use socket, endpoint or host" },
+  { at: "export.otlp", values: [aList], remedy: "write one destination, as a map" },
+  { at: "export.otlp.protocol", values: ["grpc", "http/json"], remedy: "use http/protobuf" },
+  { at: "export.otlp.compression", values: ["zstd"], remedy: "use gzip or none" },
+];
+
+const refusal = (what: string, remedy: string): string =>
+  `${what} is not supported by this version of sockscope: ${remedy}`;
+
+/** Why a key of a later version is refused; undefined for a key that is merely unknown. */
+export const unbuiltKey = (path: Path): string | undefined => {
+  const pattern = patternOf(path);
+  const remedy = Object.hasOwn(unbuiltKeys, pattern) ? unbuiltKeys[pattern] : undefined;
+  return remedy === undefined ? undefined : refusal(JSON.stringify(path.at(-1)), remedy);
+};
+
+/** Why a value of a later version is refused; undefined for a value that is merely wrong. */
+export const unbuiltValue = (path: Path, value: unknown): string | undefined => {
+  const pattern = patternOf(path).replace(/^(probes\.targets\[\])\.target$/, "$1");
+  const word = Array.isArray(value) ? aList : typeof value === "string" ? value.replace(/:.*$/s, "") : undefined;
+  const row = unbuiltValues.find(({ at, values }) => at === pattern && word !== undefined && values.includes(word));
+  if (row === undefined || word === undefined) return undefined;
+  return refusal(word === aList ? word : JSON.stringify(word), row.remedy);
+};

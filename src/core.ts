@@ -1,0 +1,144 @@
+import { hostname, platform } from "node:os";
+import { performance } from "node:perf_hooks";
+import { createHostPart } from "./collect/host.ts";
+import { createProbesPart, type ProbesPart } from "./collect/probes.ts";
+import { createSocketsPart } from "./collect/sockets.ts";
+import { createTicker, type Ticker } from "./collect/tick.ts";
+import { createTelemetry, type Telemetry } from "./export/otel.ts";
+import { readMachineId, uuidV5 } from "./kernel/identity.ts";
+import { type Libc, loadLibc } from "./kernel/libc.ts";
+import { createSockDiag } from "./kernel/netlink-socket.ts";
+import { readProcFile } from "./kernel/proc-files.ts";
+import { createResolver } from "./kernel/resolver.ts";
+import type { Attributes, Snapshot } from "./model/columns.ts";
+import type { Config, SocketsConfig } from "./model/config.ts";
+import { SourceError } from "./model/errors.ts";
+import type { Log } from "./model/log.ts";
+import type { ReadSockets, RunProbe } from "./model/sources.ts";
+import { runProbe } from "./probe/index.ts";
+
+export type CoreOptions = {
+  readonly config: Config;
+  /** The file that the configuration came from. */
+  readonly file: string;
+  readonly version: string;
+  readonly log: Log;
+};
+
+/** Monotonic ms. */
+export const now = (): number => performance.now();
+export const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** The C library, or undefined with a line in the log. */
+export const tryLibc = (log: Log): Libc | undefined => {
+  try {
+    return loadLibc();
+  } catch (error) {
+    log(
+      "warn",
+      `the C library cannot be called: no sockets are read, and names resolve on Node's threads: ${reasonOf(error)}`,
+    );
+    return undefined;
+  }
+};
+
+/** The source of a machine that has none: fails with the reason, which the part says once. */
+const unavailable = (reason: string): ReadSockets =>
+  // oxlint-disable-next-line require-yield -- a source that has nothing to give
+  async function* () {
+    throw new SourceError("sockets", reason);
+  };
+
+const socketSource = (
+  libc: Libc | undefined,
+  { protocols }: SocketsConfig,
+): { read: ReadSockets; close: () => void } => {
+  if (platform() !== "linux") return { read: unavailable("sockets are read on Linux only"), close: () => undefined };
+  if (libc === undefined) return { read: unavailable("the C library cannot be called"), close: () => undefined };
+  return createSockDiag(libc, protocols);
+};
+
+/** net.ipv4.ip_local_port_range, else the kernel's default. */
+const readEphemeralPorts = async (proc: string): Promise<readonly [number, number]> => {
+  const text = await readProcFile(`${proc}/sys/net/ipv4/ip_local_port_range`).catch(() => undefined);
+  const [low, high] = (text ?? "").trim().split(/\s+/).map(Number);
+  return low !== undefined && high !== undefined && low > 0 && high >= low ? [low, high] : [32_768, 60_999];
+};
+
+const resourceOf = async ({ config, file, version }: CoreOptions): Promise<Attributes> => {
+  const service = String(config.resource.attributes["service.name"] ?? "sockscope");
+  return {
+    "service.name": service,
+    "service.version": version,
+    "service.instance.id": uuidV5([await readMachineId(), service, file].join("/")),
+    "host.name": hostname(),
+    "os.type": platform(),
+    ...config.resource.attributes,
+  };
+};
+
+/** What `run` and `once` have in common: the parts, and the pipeline that collects them. */
+export type Core = {
+  readonly telemetry: Telemetry;
+  readonly ticker: Ticker;
+  readonly probes: ProbesPart;
+  readonly run: RunProbe;
+  /** Puts sources for this configuration in the place of the present ones. */
+  readonly setSources: (config: Config) => Promise<void>;
+  readonly close: () => Promise<void>;
+};
+
+export const createCore = async (
+  options: CoreOptions,
+  consume: (snapshot: Snapshot) => Promise<void>,
+): Promise<Core> => {
+  const { config, version, log } = options;
+  const libc = tryLibc(log);
+  const resolver = createResolver({ libc });
+  // The reader's timeout would discard what a tick has read so far: the tick's own comes first.
+  const ticker = createTicker({}, { timeoutMs: config.collection.timeoutMs * 0.9, clock: Date.now, log });
+  const telemetry = createTelemetry({
+    resource: await resourceOf(options),
+    version,
+    ...config.collection,
+    collect: () => ticker.tick(),
+    consume,
+    log,
+  });
+  const probes = createProbesPart(telemetry.record);
+  ticker.replace("probes", probes);
+  let closeSockets = (): void => undefined;
+
+  const setSockets = async ({ sockets, paths }: Config): Promise<void> => {
+    closeSockets();
+    closeSockets = () => undefined;
+    if (sockets === "off") return ticker.replace("sockets", undefined);
+    const { read, close } = socketSource(libc, sockets);
+    closeSockets = close;
+    const ephemeral = await readEphemeralPorts(paths.proc);
+    ticker.replace("sockets", createSocketsPart({ config: sockets, read, ephemeral, now, log }));
+  };
+
+  const setHost = ({ sockets, paths, host }: Config): void => {
+    const connections = sockets !== "off" && sockets.protocols.includes("tcp");
+    const wanted = platform() === "linux" && (host.sockstat || connections);
+    const pageSize = libc === undefined ? undefined : Number(libc.func("int getpagesize()")());
+    const settings = { proc: paths.proc, read: readProcFile, pageSize, sockstat: host.sockstat, connections, log };
+    ticker.replace("host", wanted ? createHostPart(settings) : undefined);
+  };
+
+  return {
+    telemetry,
+    ticker,
+    probes,
+    run: (target, signal) => runProbe(target, { resolve: resolver.resolve, now }, signal),
+    setSources: async (next) => {
+      await setSockets(next);
+      setHost(next);
+    },
+    close: async () => {
+      closeSockets();
+      await resolver.close();
+    },
+  };
+};

@@ -1,0 +1,216 @@
+import type { InstrumentKind, MetricDescriptor, Snapshot } from "../model/columns.ts";
+import { writeAttributes } from "./otlp-attributes.ts";
+import { PointWriter, type Span } from "./otlp-points.ts";
+import { putBytes, putLength, tagOf, withLength, WireWriter } from "./otlp-wire.ts";
+
+/** One `ExportMetricsServiceRequest`, complete with resource and scope. The bytes belong to the caller. */
+export type EncodedRequest = { readonly body: Uint8Array; readonly points: number };
+
+/** Points that are encoded at most between two yields, so that the event loop turns in between. */
+export const pointsPerSlice = 10_000;
+/** Points that are encoded between two looks at what is left of a slice. */
+const pointsPerSpan = 1000;
+/** What encoding an attribute set takes in points, so that a slice of new series is as short as one of known ones. */
+const pointsPerNewSet = 20;
+
+/** opentelemetry/proto/collector/metrics/v1/metrics_service.proto and opentelemetry/proto/metrics/v1/metrics.proto. */
+const request = { resourceMetrics: tagOf(1, "length") };
+const resourceMetrics = { resource: tagOf(1, "length"), scopeMetrics: tagOf(2, "length") };
+const resourceAttributes = tagOf(1, "length");
+const scopeMetrics = { scope: tagOf(1, "length"), metric: tagOf(2, "length") };
+const scope = { name: tagOf(1, "length"), version: tagOf(2, "length") };
+const metric = {
+  name: tagOf(1, "length"),
+  description: tagOf(2, "length"),
+  unit: tagOf(3, "length"),
+  gauge: tagOf(5, "length"),
+  sum: tagOf(7, "length"),
+  histogram: tagOf(9, "length"),
+};
+const aggregationTemporality = tagOf(2, "varint");
+const isMonotonic = tagOf(3, "varint");
+/** AGGREGATION_TEMPORALITY_CUMULATIVE */
+const cumulative = 2;
+
+/** The most that a tag and a length take. */
+const lengthField = 6;
+
+/** What surrounds the data points of a `Metric`. */
+type Frame = {
+  /** name, description, unit */ readonly head: Uint8Array;
+  /** The tag of the oneof `data`. */ readonly data: number;
+  /** What follows the points in `data`. */ readonly tail: Uint8Array;
+};
+
+/** A column with the frame that its points belong to. Columns that follow each other in one frame share a `Metric`. */
+type Part = {
+  readonly frame: Frame;
+  readonly points: number;
+  readonly write: (out: PointWriter, span: Span) => number;
+};
+
+const dataOf = {
+  gauge: { tag: metric.gauge, kind: "gauge" },
+  counter: { tag: metric.sum, kind: "sum" },
+  updowncounter: { tag: metric.sum, kind: "sum" },
+  histogram: { tag: metric.histogram, kind: "histogram" },
+} as const satisfies Record<InstrumentKind, unknown>;
+
+const frameOf = ({ name, description, unit, kind }: MetricDescriptor): Frame => {
+  const head = new WireWriter().string(metric.name, name);
+  if (description !== "") head.string(metric.description, description);
+  if (unit !== "") head.string(metric.unit, unit);
+  const tail = new WireWriter();
+  if (kind !== "gauge") tail.varint(aggregationTemporality, cumulative);
+  if (kind === "counter") tail.varint(isMonotonic, 1);
+  return { head: head.written, data: dataOf[kind].tag, tail: tail.written };
+};
+
+/** Ended series come last: the collector's prometheus exporter drops what follows a flagged point in its message. */
+function* partsOf({ metrics }: Snapshot): Generator<Part, void> {
+  for (const { descriptor, numbers, histograms } of metrics) {
+    const frame = frameOf(descriptor);
+    const hasStart = descriptor.kind !== "gauge";
+    const isInt = descriptor.value === "int";
+    for (const column of numbers) {
+      yield { frame, points: column.sets.length, write: (out, span) => out.numbers(column, hasStart, isInt, span) };
+    }
+    for (const column of histograms) {
+      yield { frame, points: column.sets.length, write: (out, span) => out.histograms(column, span) };
+    }
+  }
+  for (const { descriptor, ended } of metrics) {
+    const frame = frameOf(descriptor);
+    const { kind } = dataOf[descriptor.kind];
+    for (const column of ended) {
+      yield { frame, points: column.sets.length, write: (out, span) => out.ended(column, kind, span) };
+    }
+  }
+}
+
+const resourceField = ({ resource }: Snapshot): Uint8Array => {
+  const attributes = new WireWriter();
+  writeAttributes(attributes, resourceAttributes, resource);
+  return messageField(resourceMetrics.resource, attributes.written);
+};
+
+const scopeField = ({ scope: { name, version } }: Snapshot): Uint8Array => {
+  const fields = new WireWriter().string(scope.name, name);
+  if (version !== "") fields.string(scope.version, version);
+  return messageField(scopeMetrics.scope, fields.written);
+};
+
+const messageField = (tag: number, content: Uint8Array): Uint8Array => {
+  const field = new Uint8Array(1 + withLength(content.length));
+  putBytes(field, putLength(field, 0, tag, content.length), content);
+  return field;
+};
+
+/** The request that is being filled: its points in one buffer, and which of them belong to which `Metric`. */
+class OpenRequest {
+  points = 0;
+  readonly #maxBytes: number;
+  readonly #out: PointWriter;
+  readonly #resource: Uint8Array;
+  readonly #scope: Uint8Array;
+  #metrics: { readonly frame: Frame; readonly from: number; to: number }[] = [];
+  /** Upper bound of the bytes beside the points. */
+  #overhead: number;
+
+  constructor(snapshot: Snapshot, maxBytes: number) {
+    this.#maxBytes = maxBytes;
+    this.#out = new PointWriter(maxBytes, snapshot.time);
+    this.#resource = resourceField(snapshot);
+    this.#scope = scopeField(snapshot);
+    this.#overhead = this.#envelope;
+  }
+
+  get #envelope(): number {
+    return 2 * lengthField + this.#resource.length + this.#scope.length;
+  }
+
+  get newSets(): number {
+    return this.#out.newSets;
+  }
+
+  /** Appends points of a part as far as they fit; returns the index of the first that does not. */
+  append({ frame, write }: Part, from: number, to: number): number {
+    const last = this.#metrics.at(-1);
+    const added = last?.frame === frame ? 0 : 2 * lengthField + frame.head.length + frame.tail.length;
+    const begin = this.#out.length;
+    const next = write(this.#out, { from, to, limit: this.#maxBytes - this.#overhead - added });
+    if (next === from) return next;
+    this.points += next - from;
+    this.#overhead += added;
+    if (last?.frame === frame) last.to = this.#out.length;
+    else this.#metrics.push({ frame, from: begin, to: this.#out.length });
+    return next;
+  }
+
+  /** Assembles the request and starts the next one. */
+  finish(): EncodedRequest {
+    const metrics = this.#metrics.map(({ frame, from, to }) => {
+      const data = to - from + frame.tail.length;
+      return { frame, from, to, data, size: frame.head.length + 1 + withLength(data) };
+    });
+    const inScope = metrics.reduce((sum, { size }) => sum + 1 + withLength(size), this.#scope.length);
+    const inResource = this.#resource.length + 1 + withLength(inScope);
+    // Not zeroed, which costs as much as encoding: every byte is written below.
+    const body = Buffer.allocUnsafeSlow(1 + withLength(inResource));
+    let at = putLength(body, 0, request.resourceMetrics, inResource);
+    at = putBytes(body, at, this.#resource);
+    at = putLength(body, at, resourceMetrics.scopeMetrics, inScope);
+    at = putBytes(body, at, this.#scope);
+    for (const { frame, from, to, data, size } of metrics) {
+      at = putLength(body, at, scopeMetrics.metric, size);
+      at = putBytes(body, at, frame.head);
+      at = putLength(body, at, frame.data, data);
+      at = putBytes(body, at, this.#out.bytes.subarray(from, to));
+      at = putBytes(body, at, frame.tail);
+    }
+    const finished = { body, points: this.points };
+    this.points = 0;
+    this.#out.length = 0;
+    this.#metrics = [];
+    this.#overhead = this.#envelope;
+    return finished;
+  }
+}
+
+/**
+ * Encodes a snapshot as OTLP protobuf requests of at most `maxBytes` each, before compression, without tearing a point.
+ * Yields each request when it is full, and `undefined` where a slice is done: 10,000 points, or fewer where series are
+ * new. Returns the number of points left out because one alone does not fit.
+ */
+export function* encodeRequests(
+  snapshot: Snapshot,
+  { maxBytes }: { readonly maxBytes: number },
+): Generator<EncodedRequest | undefined, number> {
+  const open = new OpenRequest(snapshot, maxBytes);
+  let tooLarge = 0;
+  let room = pointsPerSlice;
+  for (const part of partsOf(snapshot)) {
+    for (let from = 0; from < part.points;) {
+      if (room <= 0) {
+        yield undefined;
+        room = pointsPerSlice;
+      }
+      const to = Math.min(part.points, from + Math.min(room, pointsPerSpan));
+      const setsBefore = open.newSets;
+      const next = open.append(part, from, to);
+      room -= next - from + pointsPerNewSet * (open.newSets - setsBefore);
+      from = next;
+      if (next === to) continue;
+      if (open.points > 0) {
+        yield open.finish();
+        room = pointsPerSlice;
+      } else {
+        tooLarge++;
+        room--;
+        from++;
+      }
+    }
+  }
+  if (open.points > 0) yield open.finish();
+  return tooLarge;
+}

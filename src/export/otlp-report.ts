@@ -1,0 +1,117 @@
+import type { Log } from "../model/log.ts";
+import type { Verdict } from "./otlp-retry.ts";
+
+type Failed = Extract<Verdict, { kind: "retry" }>;
+type Refused = Extract<Verdict, { kind: "refused" }>;
+type Delivered = Extract<Verdict, { kind: "delivered" }>;
+
+/** Deliveries without complaint after which the same complaint is news again. */
+const calm = 10;
+
+const longestQuote = 200;
+
+/** A server that does not speak HTTP/1.1 on this port closes the connection or answers with something else. */
+const isNoHttp = (reason: string): boolean =>
+  reason.startsWith("HPE_") || reason === "HTTPParserError" || reason === "UND_ERR_SOCKET" || reason === "ECONNRESET";
+
+const schemeRemedy = ({ status, reason }: Failed | Refused, isTls: boolean): string | undefined => {
+  if (isTls) {
+    if (/^(?:EPROTO|ERR_SSL_(?:WRONG_VERSION|PACKET_LENGTH|HTTP_REQUEST))/.test(reason))
+      return "if this port speaks plain HTTP, write http:// in export.otlp.endpoint";
+    if (/CERT|SELF_SIGNED|UNABLE_TO_/.test(reason))
+      return "check the destination's certificate; NODE_EXTRA_CA_CERTS names a file of further authorities";
+  } else if (status === 400 ? /HTTPS (?:server|port)/i.test(reason) : status === undefined && isNoHttp(reason)) {
+    return "for a TLS port write https:// in export.otlp.endpoint; of a collector's ports the one for HTTP is 4318";
+  }
+  return undefined;
+};
+
+const statusRemedy = ({ status = 0, reason }: Failed | Refused): string | undefined => {
+  if (status === 401 || status === 403) return "check export.otlp.headers";
+  if (status === 404 || status === 405) return "check the path of export.otlp.endpoint";
+  if (status === 413 || (status === 400 && /too large/i.test(reason)))
+    return "raise the destination's limit of the request size to 4 MiB";
+  if (status === 415) return "check that it takes OTLP protobuf, and export.otlp.compression";
+  if (status >= 300 && status < 400)
+    return "redirects are not followed: write the final address in export.otlp.endpoint";
+  return /^(?:UND_)?ERR_INVALID_/.test(reason) ? "check export.otlp.headers" : undefined;
+};
+
+/**
+ * The log lines of a destination, each said once until it changes. They name host and port, never the rest of the URL
+ * or a header: what the destination says is quoted without the header values, in at most 200 printable characters.
+ */
+export class DeliveryReport {
+  readonly #log: Log;
+  readonly #destination: string;
+  readonly #isTls: boolean;
+  readonly #secrets: readonly string[];
+  #isDown = false;
+  /** It has taken a request: what fails from now on is no matter of the scheme or the port. */
+  #isProven = false;
+  readonly #said = new Map<"refusal" | "rejection" | "warning", string>();
+  #calm = 0;
+
+  constructor(log: Log, url: { readonly host: string; readonly isTls: boolean }, secrets: readonly string[]) {
+    this.#log = log;
+    this.#destination = `the OTLP destination ${url.host}`;
+    this.#isTls = url.isTls;
+    // "Bearer x" may come back as "x".
+    this.#secrets = secrets.flatMap((value) => [value, ...value.split(/\s+/)]).filter(({ length }) => length > 3);
+  }
+
+  failed(failure: Failed): void {
+    if (this.#isDown) return;
+    this.#isDown = true;
+    const what =
+      failure.status === undefined
+        ? `cannot reach ${this.#destination} (${failure.reason})`
+        : `${this.#destination} answers with ${failure.reason}`;
+    this.#log("warn", `${what}: requests are queued and retried${this.#remedy(failure)}`);
+  }
+
+  refused(refusal: Refused): void {
+    const { status, reason } = refusal;
+    const said = this.#quote(reason);
+    const what = status === undefined ? said : `status ${status}${said === "" ? "" : `, "${said}"`}`;
+    this.#complain(
+      "refusal",
+      String(status),
+      `${this.#destination} refuses requests (${what}): their points are dropped${this.#remedy(refusal)}`,
+    );
+  }
+
+  /** `waited` requests were in the queue when this one was delivered. */
+  delivered({ rejected, message }: Delivered, waited: number): void {
+    this.#isProven = true;
+    if (this.#isDown) {
+      this.#isDown = false;
+      this.#log("info", `${this.#destination} is back: ${waited} ${waited === 1 ? "request" : "requests"} waited`);
+    }
+    const said = this.#quote(message);
+    if (rejected > 0) this.#complain("rejection", "", `${this.#destination} rejected ${rejected} points: "${said}"`);
+    else if (said !== "") this.#complain("warning", "", `${this.#destination} warns: "${said}"`);
+    else if (++this.#calm === calm) this.#said.clear();
+  }
+
+  #complain(about: "refusal" | "rejection" | "warning", what: string, line: string): void {
+    this.#calm = 0;
+    if (this.#said.get(about) === what) return;
+    this.#said.set(about, what);
+    this.#log("warn", line);
+  }
+
+  #remedy(failure: Failed | Refused): string {
+    const remedy = (this.#isProven ? undefined : schemeRemedy(failure, this.#isTls)) ?? statusRemedy(failure);
+    return remedy === undefined ? "" : `; ${remedy}`;
+  }
+
+  #quote(text: string): string {
+    let quoted = text;
+    for (const secret of this.#secrets) quoted = quoted.replaceAll(secret, "[redacted]");
+    return quoted
+      .replace(/[\p{C}\p{Z}]+/gu, " ")
+      .trim()
+      .slice(0, longestQuote);
+  }
+}

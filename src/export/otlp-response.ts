@@ -1,0 +1,82 @@
+/** What OTLP/HTTP destinations answer with. Bodies come from outside: whatever they hold, nothing here throws. */
+
+export type PartialSuccess = { readonly rejected: number; readonly message: string };
+
+type Field = { readonly number: number; readonly value: number | Uint8Array };
+
+const varint = 0;
+const fixed64 = 1;
+const lengthDelimited = 2;
+const fixed32 = 5;
+
+/** The fields of a message up to its end, or up to the first byte that makes no sense. */
+function* fieldsOf(bytes: Uint8Array): Generator<Field, void> {
+  let at = 0;
+  const readVarint = (): number => {
+    let value = 0;
+    for (let scale = 1; at < bytes.length; scale *= 0x80) {
+      const byte = bytes[at++] ?? 0;
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) return value;
+    }
+    return NaN;
+  };
+  while (at < bytes.length) {
+    const tag = readVarint();
+    const number = Math.floor(tag / 8);
+    switch (tag % 8) {
+      case varint:
+        yield { number, value: readVarint() };
+        break;
+      case lengthDelimited: {
+        const length = readVarint();
+        if (Number.isNaN(length)) return;
+        yield { number, value: bytes.subarray(at, at + length) };
+        at += length;
+        break;
+      }
+      case fixed64:
+        at += 8;
+        break;
+      case fixed32:
+        at += 4;
+        break;
+      default:
+        return;
+    }
+  }
+}
+
+const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+
+/** A negative int64 and a varint that is cut off count as 0. */
+const count = (value: number): number => (value < 2 ** 63 ? value : 0);
+
+const partialSuccessOf = (message: Uint8Array): PartialSuccess => {
+  let rejected = 0;
+  let errorMessage = "";
+  for (const { number, value } of fieldsOf(message)) {
+    if (number === 1 && typeof value === "number") rejected = count(value);
+    if (number === 2 && typeof value === "object") errorMessage = text(value);
+  }
+  return { rejected, message: errorMessage };
+};
+
+/**
+ * `ExportMetricsServiceResponse.partial_success` (field 1: `rejected_data_points` 1, `error_message` 2). A body that is
+ * no such message is a full success, as is an empty one.
+ */
+export const parsePartialSuccess = (body: Uint8Array): PartialSuccess => {
+  for (const { number, value } of fieldsOf(body)) {
+    if (number === 1 && typeof value === "object") return partialSuccessOf(value);
+  }
+  return { rejected: 0, message: "" };
+};
+
+/** `message` (field 2) of the `google.rpc.Status` that an error is answered with. */
+export const parseStatusMessage = (body: Uint8Array): string => {
+  for (const { number, value } of fieldsOf(body)) {
+    if (number === 2 && typeof value === "object") return text(value);
+  }
+  return "";
+};

@@ -1,0 +1,166 @@
+import { EventEmitter, once } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { OtlpConfig } from "../model/config.ts";
+import type { RequestQueue, StoredRequest } from "./otlp-queue.ts";
+import type { DeliveryReport } from "./otlp-report.ts";
+import { backoffMs, judgeFailure, judgeReply, type Reply, type Verdict } from "./otlp-retry.ts";
+
+/** Sends one request. Rejects where no complete answer came, and soon after the signal aborts in any case. */
+export type Post = (body: Uint8Array, signal: AbortSignal) => Promise<Reply>;
+
+export const dropReasons = ["queue_full", "rejected", "refused", "expired", "too_large"] as const;
+export type DropReason = (typeof dropReasons)[number];
+
+/** Sums since the start. */
+export type DeliveryCounts = {
+  /** Stored bytes of the requests delivered. */ sentBytes: number;
+  /** Points delivered and not rejected. */ sentPoints: number;
+  /** Points. */ readonly dropped: Record<DropReason, number>;
+  /** Unix ms of the last delivery. */ lastSuccessMs: number | undefined;
+};
+
+export type Clocks = {
+  /** Unix ms. */ readonly now: () => number;
+  /** ms from any origin, never backwards. */ readonly monotonic: () => number;
+  /** From 0 to 1. */ readonly random: () => number;
+};
+
+type SenderParts = {
+  readonly config: Pick<OtlpConfig, "timeoutMs" | "retry">;
+  readonly post: Post;
+  readonly queue: RequestQueue;
+  readonly counts: DeliveryCounts;
+  readonly report: DeliveryReport;
+  readonly clocks: Clocks;
+};
+
+/** Delivers the requests of a queue, one at a time and in order, until it is closed. */
+export class OtlpSender {
+  readonly #parts: SenderParts;
+  /** Emits `change` whenever a request is settled, put back or left behind. */
+  readonly #events = new EventEmitter().setMaxListeners(0);
+  /** Attempts in a row that have to be repeated. */
+  #failures = 0;
+  #isSending = false;
+  #isClosed = false;
+  #attempt: AbortController | undefined;
+  /** Between two attempts; `isAsked`: the destination asked for it by Retry-After. */
+  #pause: { readonly end: () => void; readonly isAsked: boolean } | undefined;
+
+  constructor(parts: SenderParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Queues a request. Waits for room as long as the destination takes requests and the signal allows; otherwise the
+   * oldest are dropped for it.
+   */
+  async enqueue(request: StoredRequest, signal: AbortSignal | undefined): Promise<void> {
+    const { queue, counts } = this.#parts;
+    while (this.#isWorthWaiting(request.body.length, signal)) await this.#change(signal);
+    if (this.#isClosed) {
+      counts.dropped.expired += request.points;
+      return;
+    }
+    counts.dropped.queue_full += queue.push(request);
+    if (!this.#isSending) void this.#send();
+  }
+
+  /** Resolves when the queue is empty or the signal aborts. Cuts a backoff short, but not a Retry-After. */
+  async flush(signal: AbortSignal): Promise<void> {
+    if (this.#pause?.isAsked === false) this.#pause.end();
+    while (this.#parts.queue.length > 0 && !signal.aborted) await this.#change(signal);
+  }
+
+  /** Ends at once; what is left in the queue is counted as expired. */
+  close(): void {
+    this.#isClosed = true;
+    this.#parts.counts.dropped.expired += this.#parts.queue.clear();
+    this.#attempt?.abort();
+    this.#pause?.end();
+    this.#events.emit("change");
+  }
+
+  #isWorthWaiting(size: number, signal: AbortSignal | undefined): boolean {
+    const { queue } = this.#parts;
+    if (queue.hasRoom(size) || size > queue.maxBytes) return false;
+    return this.#failures === 0 && !this.#isClosed && signal?.aborted !== true;
+  }
+
+  async #change(signal: AbortSignal | undefined): Promise<void> {
+    await once(this.#events, "change", signal === undefined ? {} : { signal }).catch(() => undefined);
+  }
+
+  async #send(): Promise<void> {
+    this.#isSending = true;
+    while (!this.#isClosed) {
+      const request = this.#parts.queue.take();
+      if (request === undefined) break;
+      const verdict = await this.#try(request);
+      if (this.#isClosed) break;
+      const pause = this.#settle(request, verdict);
+      this.#events.emit("change");
+      if (verdict.kind === "retry") await this.#rest(pause, verdict.retryAfterMs > 0);
+    }
+    this.#isSending = false;
+  }
+
+  async #try(request: StoredRequest): Promise<Verdict> {
+    const { config, post, clocks } = this.#parts;
+    request.firstAttemptMs ??= clocks.monotonic();
+    const attempt = new AbortController();
+    this.#attempt = attempt;
+    const deadline = setTimeout(() => attempt.abort(), config.timeoutMs);
+    try {
+      return judgeReply(await post(request.body, attempt.signal), clocks.now());
+    } catch (error) {
+      return attempt.signal.aborted
+        ? { kind: "retry", reason: `no answer in ${config.timeoutMs} ms`, retryAfterMs: 0 }
+        : judgeFailure(error);
+    } finally {
+      clearTimeout(deadline);
+      this.#attempt = undefined;
+    }
+  }
+
+  /** Books a verdict; returns the pause in ms before the next attempt. */
+  #settle(request: StoredRequest, verdict: Verdict): number {
+    const { queue, counts, report, clocks } = this.#parts;
+    if (verdict.kind === "retry") return this.#keep(request, verdict);
+    this.#failures = 0;
+    if (verdict.kind === "delivered") {
+      const rejected = Math.min(verdict.rejected, request.points);
+      counts.dropped.rejected += rejected;
+      counts.sentPoints += request.points - rejected;
+      counts.sentBytes += request.body.length;
+      counts.lastSuccessMs = clocks.now();
+      report.delivered(verdict, queue.length);
+    } else {
+      counts.dropped.refused += request.points;
+      report.refused(verdict);
+    }
+    queue.remove();
+    return 0;
+  }
+
+  #keep(request: StoredRequest, verdict: Extract<Verdict, { kind: "retry" }>): number {
+    const { config, queue, counts, report, clocks } = this.#parts;
+    this.#failures++;
+    report.failed(verdict);
+    const pause = Math.max(backoffMs(config.retry, this.#failures, clocks.random()), verdict.retryAfterMs);
+    const now = clocks.monotonic();
+    const elapsed = now + pause - (request.firstAttemptMs ?? now);
+    if (config.retry.maxElapsedMs > 0 && elapsed > config.retry.maxElapsedMs) {
+      counts.dropped.expired += request.points;
+      queue.remove();
+    } else queue.putBack();
+    return pause;
+  }
+
+  async #rest(ms: number, isAsked: boolean): Promise<void> {
+    const pause = new AbortController();
+    this.#pause = { end: () => pause.abort(), isAsked };
+    await sleep(ms, undefined, { signal: pause.signal }).catch(() => undefined);
+    this.#pause = undefined;
+  }
+}

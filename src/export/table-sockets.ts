@@ -1,0 +1,144 @@
+import type { Attributes, Snapshot } from "../model/columns.ts";
+import { attributeOf, figuresOf, readingsOf } from "./figures.ts";
+import {
+  byteColumns,
+  byText,
+  countColumn,
+  joinHostPort,
+  millisecondColumn,
+  textColumn,
+  textOf,
+  type Section,
+} from "./section.ts";
+import { absent } from "./terminal.ts";
+
+/** Rows of a section whose series can be many. */
+const topRows = 20;
+
+const more = (total: number, noun: string): string | undefined =>
+  total > topRows ? `... and ${total - topRows} more ${noun}` : undefined;
+
+/** TCP sockets by state, the most frequent first; states without a socket are left out. */
+export const connectionsSection = (snapshot: Snapshot): Section => {
+  const states = new Map<string, { state: string; ipv4?: number; ipv6?: number; sum: number }>();
+  for (const reading of readingsOf(snapshot, "system.network.connection.count")) {
+    const state = String(attributeOf(reading, "network.connection.state"));
+    const type = attributeOf(reading, "network.type");
+    const row = states.get(state) ?? { state, sum: 0 };
+    if (type === "ipv4" || type === "ipv6") row[type] = (row[type] ?? 0) + reading.value;
+    row.sum += reading.value;
+    states.set(state, row);
+  }
+  const rows = [...states.values()]
+    .filter(({ sum }) => sum > 0)
+    .sort((a, b) => b.sum - a.sum || byText(a.state, b.state));
+  return {
+    title: "TCP connections",
+    columns: [
+      textColumn("state", rows, "state"),
+      countColumn("ipv4", rows, "ipv4"),
+      countColumn("ipv6", rows, "ipv6"),
+      countColumn("sum", rows, "sum"),
+    ],
+  };
+};
+
+const endOf = (values: Attributes, end: "local" | "peer"): string | undefined => {
+  const address = values[`network.${end}.address`];
+  const port = textOf(values, `network.${end}.port`);
+  if (address !== undefined) return joinHostPort(textOf(values, `network.${end}.address`), port);
+  return port === absent ? undefined : `:${port}`;
+};
+
+/** The ends that a series' attributes name. */
+const endpointOf = (values: Attributes): string => {
+  if (values["otel.metric.overflow"] === true) return "(all others)";
+  const ends = [endOf(values, "local"), endOf(values, "peer")].filter((end) => end !== undefined);
+  return ends.length > 0 ? ends.join(" → ") : absent;
+};
+
+/** One row a group, by bytes. */
+export const flowsSection = (snapshot: Snapshot): Section => {
+  const series = figuresOf(snapshot, {
+    count: ["sockscope.flow.count"],
+    sent: ["sockscope.flow.io", { "network.io.direction": "transmit" }],
+    received: ["sockscope.flow.io", { "network.io.direction": "receive" }],
+    retransmits: ["sockscope.flow.retransmits"],
+    rtt: ["sockscope.flow.rtt"],
+    cwnd: ["sockscope.flow.cwnd"],
+  });
+  const rows = [...series.values()]
+    .map(({ values, figures }) => ({
+      ...figures,
+      role: textOf(values, "sockscope.flow.role"),
+      endpoint: endpointOf(values),
+      bytes: (figures.sent ?? 0) + (figures.received ?? 0),
+    }))
+    .sort((a, b) => b.bytes - a.bytes || (b.count ?? 0) - (a.count ?? 0) || byText(a.endpoint, b.endpoint));
+  const top = rows.slice(0, topRows);
+  return {
+    title: "Flows",
+    columns: [
+      textColumn("role", top, "role"),
+      textColumn("endpoint", top, "endpoint"),
+      countColumn("flows", top, "count"),
+      ...byteColumns([["sent", "sent"] as const, ["recv", "received"] as const], top),
+      countColumn("retrans", top, "retransmits"),
+      millisecondColumn("rtt", top, "rtt"),
+      { ...countColumn("cwnd", top, "cwnd"), optional: true },
+    ],
+    more: more(rows.length, "groups"),
+  };
+};
+
+type PortRow = { readonly port: number; readonly address: string; readonly drops?: number; readonly queue?: number };
+
+/** What loses data first, then by port. */
+const byTrouble = (a: PortRow, b: PortRow): number =>
+  (b.drops ?? 0) - (a.drops ?? 0) || (b.queue ?? 0) - (a.queue ?? 0) || a.port - b.port || byText(a.address, b.address);
+
+const portOf = (values: Attributes): { port: number; address: string } => ({
+  port: Number(values["network.local.port"] ?? Infinity),
+  address: endpointOf(values),
+});
+
+/** One row a listening address. */
+export const listenersSection = (snapshot: Snapshot): Section => {
+  const series = figuresOf(snapshot, {
+    queue: ["sockscope.listener.accept_queue.usage"],
+    limit: ["sockscope.listener.accept_queue.limit"],
+    drops: ["sockscope.listener.drops"],
+  });
+  const rows = [...series.values()].map(({ values, figures }) => ({ ...figures, ...portOf(values) })).sort(byTrouble);
+  const top = rows.slice(0, topRows);
+  return {
+    title: "Listeners",
+    columns: [
+      textColumn("address", top, "address"),
+      countColumn("queue", top, "queue"),
+      countColumn("limit", top, "limit"),
+      countColumn("drops", top, "drops"),
+    ],
+    more: more(rows.length, "listeners"),
+  };
+};
+
+/** One row a bound UDP address. */
+export const udpSection = (snapshot: Snapshot): Section => {
+  const series = figuresOf(snapshot, {
+    queue: ["sockscope.udp.queue.usage", { "network.io.direction": "receive" }],
+    send: ["sockscope.udp.queue.usage", { "network.io.direction": "transmit" }],
+    drops: ["sockscope.udp.drops"],
+  });
+  const rows = [...series.values()].map(({ values, figures }) => ({ ...figures, ...portOf(values) })).sort(byTrouble);
+  const top = rows.slice(0, topRows);
+  return {
+    title: "UDP ports",
+    columns: [
+      textColumn("address", top, "address"),
+      ...byteColumns([["recv queue", "queue"] as const, ["send queue", "send"] as const], top),
+      countColumn("drops", top, "drops"),
+    ],
+    more: more(rows.length, "UDP ports"),
+  };
+};

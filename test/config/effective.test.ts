@@ -1,0 +1,198 @@
+import fc from "fast-check";
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import type { Config, OtlpConfig } from "../../src/model/config.ts";
+import type { Target } from "../../src/model/target.ts";
+import { renderEffective } from "../../src/config/effective.ts";
+import { parseConfig } from "../../src/config/parse.ts";
+import { configOf } from "./parsing.ts";
+
+const masked = (config: Config): Config => {
+  const { otlp } = config.export;
+  if (otlp === undefined) return config;
+  const headers = Object.fromEntries(Object.keys(otlp.headers).map((name) => [name, "***"]));
+  return { ...config, export: { ...config.export, otlp: { ...otlp, headers } } };
+};
+
+test("the effective configuration is a file in the file's own words", () => {
+  const text = readFileSync(new URL("../../config/examples/everything.yaml", import.meta.url), "utf8");
+  const config = configOf(text, { TOKEN: "secret" });
+  expect(config.export.otlp?.headers).toEqual({ authorization: "Bearer secret" });
+  expect(renderEffective(config)).toBe(`collection:
+  interval: 15s
+  timeout: 10s
+resource:
+  attributes:
+    deployment.environment.name: production
+    release: "1.10"
+paths:
+  proc: /proc
+probes:
+  concurrency: 512
+  targets:
+    - name: tcp://db.internal:5432
+      target: tcp://db.internal:5432
+      interval: 30s
+      timeout: 5s
+      attributes: {}
+    - name: resolver
+      target: udp://192.0.2.53:53
+      interval: 10s
+      timeout: 2s
+      attributes:
+        team: edge
+      udp_silence: 1s
+sockets:
+  protocols: [tcp, udp]
+  group_by: endpoint
+  max_groups: 2000
+  series_ttl: 10
+  rtt_histogram:
+    bounds: [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1]
+host:
+  sockstat: on
+export:
+  otlp:
+    endpoint: http://localhost:4318
+    protocol: http/protobuf
+    compression: gzip
+    headers:
+      authorization: "***"
+    timeout: 10s
+    retry_on_failure:
+      initial_interval: 5s
+      multiplier: 1.5
+      randomization_factor: 0.5
+      max_interval: 30s
+      max_elapsed_time: 0s
+    sending_queue:
+      max_mib: 64
+  prometheus:
+    listen: "127.0.0.1:9464"
+`);
+});
+
+test("what is off stays off", () => {
+  const config = configOf("sockets: off\nhost: off");
+  expect(renderEffective(config)).toContain("\nsockets: off\nhost:\n  sockstat: off\nexport: {}\n");
+  expect(configOf(renderEffective(config))).toEqual(config);
+});
+
+test("a destination that the environment gives as a full URL is shown as one", () => {
+  const config = configOf("{}", { OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: "http://h:4318/api/prom?tenant=$a" });
+  expect(renderEffective(config)).toContain('    metrics_endpoint: "http://h:4318/api/prom?tenant=$$a"\n');
+  expect(configOf(renderEffective(config))).toEqual(config);
+});
+
+describe("round trip", () => {
+  const ms = (min: number) => fc.integer({ min, max: 604_800_000 });
+  const name = fc.string({ minLength: 1, unit: "binary" });
+  const attributeName = name.filter(
+    (written) => written !== "__proto__" && !/^(sockscope|server|network|error)/.test(written),
+  );
+  const attributes = fc.dictionary(
+    attributeName,
+    fc.oneof(fc.string({ unit: "binary" }), fc.double({ noNaN: true, noDefaultInfinity: true }), fc.boolean()),
+    { noNullPrototype: true },
+  );
+  const end = fc.constantFrom(
+    { type: "tcp", url: "tcp://[fe80::1%eth0]:80", host: "fe80::1%eth0", port: 80 } as const,
+    { type: "tcp4", url: "tcp4://10.0.0.1:65535", host: "10.0.0.1", port: 65_535 } as const,
+    { type: "unix", url: "unix:///run/$a b.sock", path: "/run/$a b.sock" } as const,
+  );
+  const target = fc
+    .tuple(name, ms(100), ms(1), attributes, end)
+    .map(([given, intervalMs, timeoutMs, own, destination]): Target => ({
+      name: given,
+      intervalMs,
+      timeoutMs: Math.min(intervalMs, timeoutMs),
+      attributes: own,
+      ...destination,
+    }));
+  const udp = fc
+    .tuple(target, ms(1))
+    .map(([{ name: given, intervalMs, timeoutMs, attributes: own }, silenceMs]): Target => ({
+      type: "udp",
+      url: "udp://h:53",
+      host: "h",
+      port: 53,
+      name: given,
+      intervalMs,
+      timeoutMs,
+      attributes: own,
+      silenceMs: Math.min(silenceMs, timeoutMs),
+    }));
+  const otlp: fc.Arbitrary<OtlpConfig> = fc.record({
+    url: fc.constantFrom("http://h:4318/v1/metrics", "https://h/base/v1/metrics", "http://h/", "http://h/v1/metrics/"),
+    compression: fc.constantFrom("gzip", "none"),
+    headers: fc
+      .dictionary(fc.stringMatching(/^[a-z][a-z-]{0,8}[a-z]$/), fc.string(), { noNullPrototype: true })
+      .filter((headers) => !Object.keys(headers).some((header) => /^(co|ex|ke|tr|up)/.test(header))),
+    timeoutMs: ms(1),
+    retry: fc.record({
+      initialIntervalMs: ms(1),
+      multiplier: fc.double({ min: 1, max: 100, noNaN: true }),
+      randomizationFactor: fc.double({ min: 0, max: 1, noNaN: true }).map(Math.abs),
+      maxIntervalMs: ms(1),
+      maxElapsedMs: ms(0),
+    }),
+    queueBytes: fc.integer({ min: 1, max: 65_536 }).map((mib) => mib * 1_048_576),
+  });
+  const bounds = fc
+    .uniqueArray(fc.double({ min: 1e-9, max: 1e9, noNaN: true }), { minLength: 1, maxLength: 160 })
+    .map((seconds) => seconds.sort((a, b) => a - b));
+  const config: fc.Arbitrary<Config> = fc.record({
+    collection: fc
+      .tuple(ms(100), ms(1))
+      .map(([intervalMs, timeoutMs]) => ({ intervalMs, timeoutMs: Math.min(intervalMs, timeoutMs) })),
+    resource: fc.record({ attributes }),
+    paths: fc.record({ proc: fc.string().map((path) => `/${path}`) }),
+    probes: fc.record({
+      concurrency: fc.integer({ min: 1, max: 65_535 }),
+      targets: fc.uniqueArray(fc.oneof(target, udp), { selector: (item) => item.name, maxLength: 5 }),
+    }),
+    sockets: fc.option(
+      fc.record({
+        protocols: fc.constantFrom(["tcp"] as const, ["udp", "tcp"] as const),
+        groupBy: fc.constantFrom("socket", "endpoint", "host"),
+        maxGroups: fc.integer({ min: 1, max: 1_000_000 }),
+        seriesTtl: fc.integer({ min: 1, max: 1_000 }),
+        rttBounds: bounds,
+      }),
+      { nil: "off" as const },
+    ),
+    host: fc.record({ sockstat: fc.boolean() }),
+    export: fc.record({
+      otlp: fc.option(otlp, { nil: undefined }),
+      prometheus: fc.constantFrom(
+        undefined,
+        { host: "", port: 0 },
+        { host: "::1", port: 9464 },
+        { host: "h", port: 1 },
+      ),
+    }),
+  });
+
+  test("the effective configuration reads as the configuration, but for the secrets", () => {
+    fc.assert(
+      fc.property(config, (given) => {
+        const { config: read, notes } = parseConfig(renderEffective(given), "f.yaml", {});
+        // In text and back, -0 is 0.
+        expect(JSON.parse(JSON.stringify(read))).toEqual(JSON.parse(JSON.stringify(masked(given))));
+        expect(notes).toEqual([]);
+      }),
+      { numRuns: 20000 },
+    );
+  });
+
+  test("no header's value is shown", () => {
+    fc.assert(
+      fc.property(config, fc.stringMatching(/^secret[a-z]{8}$/), (given, secret) => {
+        if (given.export.otlp === undefined) return;
+        const own = { ...given.export.otlp, headers: { authorization: secret } };
+        expect(renderEffective({ ...given, export: { ...given.export, otlp: own } })).not.toContain(secret);
+      }),
+      { numRuns: 50 },
+    );
+  });
+});

@@ -1,0 +1,180 @@
+import { describe, expect, test } from "vitest";
+import { parseConfig } from "../../src/config/parse.ts";
+import type { Env } from "../../src/config/env.ts";
+import { messageOf } from "./parsing.ts";
+
+const parse = (env: Env, text = "{}") => parseConfig(text, "f.yaml", env);
+const otlpOf = (env: Env, text?: string) => parse(env, text).config.export.otlp;
+
+describe("the destination", () => {
+  test("is none without a variable, and an empty variable is none", () => {
+    expect(otlpOf({})).toBeUndefined();
+    expect(otlpOf({ OTEL_EXPORTER_OTLP_ENDPOINT: " ", OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: "" })).toBeUndefined();
+    expect(otlpOf({ OTEL_EXPORTER_OTLP_HEADERS: "a=b" })).toBeUndefined();
+  });
+
+  test.each([
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT: "http://h:4318" }, "http://h:4318/v1/metrics"],
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT: "http://h:4318/base/" }, "http://h:4318/base/v1/metrics"],
+    [{ OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: "http://m:4318/own" }, "http://m:4318/own"],
+    [
+      { OTEL_EXPORTER_OTLP_ENDPOINT: "http://h:4318", OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: "http://m:4318/own" },
+      "http://m:4318/own",
+    ],
+  ])("is, for %j, %s", (env, url) => {
+    expect(otlpOf(env)?.url).toBe(url);
+    expect(parse(env).notes).toEqual([]);
+  });
+
+  test("comes with headers, compression and timeout; those for metrics come first", () => {
+    const env = {
+      OTEL_EXPORTER_OTLP_ENDPOINT: "http://h:4318",
+      OTEL_EXPORTER_OTLP_HEADERS: "authorization=Basic%20YTpi==, x-b = 2 ,",
+      OTEL_EXPORTER_OTLP_COMPRESSION: "none",
+      OTEL_EXPORTER_OTLP_TIMEOUT: "2500",
+    };
+    expect(otlpOf(env)).toMatchObject({
+      headers: { authorization: "Basic YTpi==", "x-b": "2" },
+      compression: "none",
+      timeoutMs: 2_500,
+    });
+    const metrics = {
+      OTEL_EXPORTER_OTLP_METRICS_HEADERS: "x-c=3",
+      OTEL_EXPORTER_OTLP_METRICS_COMPRESSION: "gzip",
+      OTEL_EXPORTER_OTLP_METRICS_TIMEOUT: "100",
+    };
+    expect(otlpOf({ ...env, ...metrics })).toMatchObject({
+      headers: { "x-c": "3" },
+      compression: "gzip",
+      timeoutMs: 100,
+    });
+  });
+
+  test("is the file's, key by key, and each key that wins is noted", () => {
+    const env = {
+      OTEL_EXPORTER_OTLP_ENDPOINT: "http://env:4318",
+      OTEL_EXPORTER_OTLP_HEADERS: "x-secret=hidden",
+      OTEL_EXPORTER_OTLP_TIMEOUT: "2500",
+      OTEL_EXPORTER_OTLP_METRICS_COMPRESSION: "none",
+    };
+    const { config, notes } = parse(
+      env,
+      "export: { otlp: { endpoint: 'http://file:4318', compression: gzip, headers: {} } }",
+    );
+    expect(config.export.otlp).toMatchObject({
+      url: "http://file:4318/v1/metrics",
+      compression: "gzip",
+      headers: {},
+      timeoutMs: 2_500,
+    });
+    expect(notes).toEqual([
+      "export.otlp.endpoint in the file wins over OTEL_EXPORTER_OTLP_ENDPOINT.",
+      "export.otlp.compression in the file wins over OTEL_EXPORTER_OTLP_METRICS_COMPRESSION.",
+      "export.otlp.headers in the file wins over OTEL_EXPORTER_OTLP_HEADERS.",
+    ]);
+  });
+
+  test("may come from the environment where the file sets other keys of it", () => {
+    const env = { OTEL_EXPORTER_OTLP_ENDPOINT: "http://env:4318" };
+    const { config, notes } = parse(env, "export: { otlp: { timeout: 1s } }");
+    expect(config.export.otlp).toMatchObject({ url: "http://env:4318/v1/metrics", timeoutMs: 1_000 });
+    expect(notes).toEqual([]);
+  });
+
+  test("metrics_endpoint in the file wins by its own name", () => {
+    const env = { OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: "http://env:4318" };
+    const { config, notes } = parse(env, "export: { otlp: { metrics_endpoint: 'http://file:4318/m' } }");
+    expect(config.export.otlp?.url).toBe("http://file:4318/m");
+    expect(notes).toEqual(["export.otlp.metrics_endpoint in the file wins over OTEL_EXPORTER_OTLP_METRICS_ENDPOINT."]);
+  });
+});
+
+describe("the collection", () => {
+  test("takes interval and timeout, where the file is silent", () => {
+    const env = { OTEL_METRIC_EXPORT_INTERVAL: "60000", OTEL_METRIC_EXPORT_TIMEOUT: "30000" };
+    expect(parse(env).config.collection).toEqual({ intervalMs: 60_000, timeoutMs: 30_000 });
+    expect(parse(env).notes).toEqual([]);
+    const { config, notes } = parse(env, "collection: { interval: 45s, timeout: 40s }");
+    expect(config.collection).toEqual({ intervalMs: 45_000, timeoutMs: 40_000 });
+    expect(notes).toEqual([
+      "collection.interval in the file wins over OTEL_METRIC_EXPORT_INTERVAL.",
+      "collection.timeout in the file wins over OTEL_METRIC_EXPORT_TIMEOUT.",
+    ]);
+  });
+
+  test("caps a timeout from the environment to the interval", () => {
+    const { config, notes } = parse({ OTEL_METRIC_EXPORT_TIMEOUT: "30000" });
+    expect(config.collection).toEqual({ intervalMs: 15_000, timeoutMs: 15_000 });
+    expect(notes).toEqual(["OTEL_METRIC_EXPORT_TIMEOUT is capped to the interval, 15s."]);
+  });
+
+  test("checks a timeout of the file against an interval from the environment", () => {
+    const env = { OTEL_METRIC_EXPORT_INTERVAL: "5000" };
+    expect(messageOf("collection: { timeout: 6s }", env)).toBe(
+      "f.yaml:1:24: collection.timeout: must not be above the interval, 5s (OTEL_METRIC_EXPORT_INTERVAL)",
+    );
+    expect(parse({ OTEL_METRIC_EXPORT_INTERVAL: "60000" }, "collection: { timeout: 20s }").config.collection).toEqual({
+      intervalMs: 60_000,
+      timeoutMs: 20_000,
+    });
+  });
+});
+
+describe("the resource", () => {
+  test("takes attributes and the service's name; the file wins for each", () => {
+    const env = {
+      OTEL_RESOURCE_ATTRIBUTES: "service.name=listed,team=a%2Cb,region=eu",
+      OTEL_SERVICE_NAME: "named",
+    };
+    expect(parse(env).config.resource.attributes).toEqual({ "service.name": "named", team: "a,b", region: "eu" });
+    const { config, notes } = parse(env, "resource: { attributes: { team: file, 'service.name': own, zone: 1 } }");
+    expect(config.resource.attributes).toEqual({ "service.name": "own", team: "file", region: "eu", zone: 1 });
+    expect(notes).toEqual([
+      'resource.attributes["team"] in the file wins over OTEL_RESOURCE_ATTRIBUTES.',
+      'resource.attributes["service.name"] in the file wins over OTEL_SERVICE_NAME.',
+    ]);
+  });
+
+  test.each(["a=b,c", "a=b,=c", "a=%zz", "a", "__proto__=a"])("drops %s as a whole", (listed) => {
+    const { config, notes } = parse({ OTEL_RESOURCE_ATTRIBUTES: listed });
+    expect(config.resource.attributes).toEqual({});
+    expect(notes).toEqual([
+      "OTEL_RESOURCE_ATTRIBUTES is ignored: it must be percent-encoded pairs, as in name=value,name2=value2.",
+    ]);
+  });
+});
+
+describe("a variable that cannot be used is ignored with a warning that does not hold its value", () => {
+  const url = "an http:// or https:// URL without user and password";
+  const pairs = "percent-encoded pairs, as in name=value,name2=value2, with names and values that HTTP allows";
+  test.each([
+    ["OTEL_METRIC_EXPORT_INTERVAL", "secret", "a whole number of milliseconds, at least 100"],
+    ["OTEL_METRIC_EXPORT_INTERVAL", "99", "a whole number of milliseconds, at least 100"],
+    ["OTEL_METRIC_EXPORT_TIMEOUT", "1e3", "a whole number of milliseconds, at least 1"],
+    ["OTEL_METRIC_EXPORT_TIMEOUT", "99999999999", "a whole number of milliseconds, at least 1"],
+    ["OTEL_EXPORTER_OTLP_TIMEOUT", "0", "a whole number of milliseconds, at least 1"],
+    ["OTEL_EXPORTER_OTLP_COMPRESSION", "zstd", "gzip or none"],
+    ["OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "http/protobuf, which is what sockscope speaks"],
+    ["OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "http/json", "http/protobuf, which is what sockscope speaks"],
+    ["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://secret:secret@h", url],
+    ["OTEL_EXPORTER_OTLP_ENDPOINT", "h:4318", `${url}, to which /v1/metrics is appended`],
+    ["OTEL_EXPORTER_OTLP_HEADERS", "secret", pairs],
+    ["OTEL_EXPORTER_OTLP_HEADERS", "x=secret%0Ay", pairs],
+    ["OTEL_EXPORTER_OTLP_HEADERS", "content-type=secret", pairs],
+  ])("%s=%s", (variable, value, allowed) => {
+    const { config, notes } = parse({ [variable]: value });
+    expect(notes).toEqual([`${variable} is ignored: it must be ${allowed}.`]);
+    expect(config).toEqual(parse({}).config);
+  });
+
+  test("and the one for all signals takes its place", () => {
+    const env = {
+      OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: "nowhere",
+      OTEL_EXPORTER_OTLP_ENDPOINT: "http://h:4318",
+      OTEL_EXPORTER_OTLP_METRICS_TIMEOUT: "soon",
+      OTEL_EXPORTER_OTLP_TIMEOUT: "70",
+    };
+    expect(otlpOf(env)).toMatchObject({ url: "http://h:4318/v1/metrics", timeoutMs: 70 });
+    expect(parse(env).notes).toHaveLength(2);
+  });
+});

@@ -1,0 +1,116 @@
+import { existsSync } from "node:fs";
+import { mkdtemp, mkdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { loadConfig, type LoadOptions, searchPlaces } from "../../src/config/load.ts";
+import { ConfigError } from "../../src/model/errors.ts";
+
+let folder = "";
+const at = (name: string): string => join(folder, name);
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "sockscope-load-"));
+  await writeFile(at("good.yaml"), "collection: { interval: 20s }\n");
+  await writeFile(at("other.yaml"), "collection: { interval: 40s }\n");
+  await writeFile(at("bad.yaml"), "collection: { interval: 20 }\n");
+  await writeFile(at("binary.yaml"), new Uint8Array([0x7f, 0x45, 0x4c, 0x46, 0, 1, 2]));
+  await writeFile(at("latin1.yaml"), new Uint8Array([0x23, 0x20, 0xe9, 0x0a]));
+  await writeFile(at("bom.yaml"), "\ufeffcollection: { interval: 20s }\n");
+  await mkdir(at("folder"));
+});
+
+afterAll(() => rm(folder, { recursive: true }));
+
+const faultsOf = async (options: LoadOptions): Promise<string> => {
+  try {
+    await loadConfig(options);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.message;
+    throw error;
+  }
+  throw new Error("no fault was found");
+};
+
+describe("the file", () => {
+  test("is the one that -c names, before the one that the environment names", async () => {
+    const env = { SOCKSCOPE_CONFIG: at("other.yaml") };
+    const loaded = await loadConfig({ file: at("good.yaml"), env, places: [] });
+    expect(loaded).toMatchObject({
+      file: at("good.yaml"),
+      text: "collection: { interval: 20s }\n",
+      config: { collection: { intervalMs: 20_000 } },
+      notes: [],
+    });
+    expect((await loadConfig({ file: undefined, env, places: [] })).file).toBe(at("other.yaml"));
+  });
+
+  test("is the first that is there, when nothing names it", async () => {
+    const places = [at("none.yaml"), at("good.yaml/none.yaml"), at("other.yaml"), at("good.yaml")];
+    const loaded = await loadConfig({ file: undefined, env: { SOCKSCOPE_CONFIG: "" }, places });
+    expect(loaded.file).toBe(at("other.yaml"));
+  });
+
+  test("is looked for in the working directory and in /etc", () => {
+    expect(searchPlaces).toEqual(["config/sockscope.yaml", "/etc/sockscope/sockscope.yaml"]);
+  });
+
+  test("may start with a byte order mark", async () => {
+    const { config } = await loadConfig({ file: at("bom.yaml"), env: {} });
+    expect(config.collection.intervalMs).toBe(20_000);
+  });
+
+  test("is read with the environment", async () => {
+    const env = { OTEL_METRIC_EXPORT_INTERVAL: "5000" };
+    expect((await loadConfig({ file: at("good.yaml"), env })).notes).toEqual([
+      "collection.interval in the file wins over OTEL_METRIC_EXPORT_INTERVAL.",
+    ]);
+  });
+});
+
+describe("a ConfigError says why there is no configuration", () => {
+  test.each([
+    ["none.yaml", "cannot read: no such file (named by -c)"],
+    ["good.yaml/none.yaml", "cannot read: a part of the path is not a directory (named by -c)"],
+    ["folder", "cannot read: it is a directory: name the file in it (named by -c)"],
+    ["binary.yaml", "cannot read: it is a binary file, not YAML text (named by -c)"],
+    ["latin1.yaml", "cannot read: it is not UTF-8 text (named by -c)"],
+  ])("%s", async (name, reason) => {
+    expect(await faultsOf({ file: at(name), env: {} })).toBe(`${at(name)}:1:1: ${reason}`);
+  });
+
+  // A file mode does not keep root from reading; what the kernel makes write-only does.
+  const closed = "/proc/sys/vm/drop_caches";
+
+  test.skipIf(!existsSync(closed))("no permission", async () => {
+    expect(await faultsOf({ file: closed, env: {} })).toBe(
+      `${closed}:1:1: cannot read: permission denied: let the user that sockscope runs as read it (named by -c)`,
+    );
+  });
+
+  test("the environment names a file that is not there", async () => {
+    const env = { SOCKSCOPE_CONFIG: at("none.yaml") };
+    expect(await faultsOf({ file: undefined, env, places: [at("good.yaml")] })).toBe(
+      `${at("none.yaml")}:1:1: cannot read: no such file (named by $SOCKSCOPE_CONFIG)`,
+    );
+  });
+
+  test("a file that is found by default and cannot be read is not passed over", async () => {
+    expect(await faultsOf({ file: undefined, env: {}, places: [at("folder"), at("good.yaml")] })).toBe(
+      `${at("folder")}:1:1: cannot read: it is a directory: name the file in it (found by default)`,
+    );
+  });
+
+  test("there is none at all", async () => {
+    const places = [at("a.yaml"), at("b.yaml")];
+    expect(await faultsOf({ file: undefined, env: {}, places })).toBe(
+      `${at("a.yaml")}:1:1: no configuration file: looked for ${at("a.yaml")} and ${at("b.yaml")}; write one there, or name one with -c FILE or $SOCKSCOPE_CONFIG`,
+    );
+  });
+
+  test("its text has faults", async () => {
+    expect(await faultsOf({ file: at("bad.yaml"), env: {} })).toBe(
+      `${at("bad.yaml")}:1:25: collection.interval: a duration needs its unit: write 20s for seconds or 20ms for milliseconds`,
+    );
+  });
+});

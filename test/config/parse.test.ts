@@ -1,0 +1,259 @@
+import { describe, expect, test } from "vitest";
+import { configOf } from "./parsing.ts";
+
+const standardBounds = [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1];
+
+const standardOtlp = {
+  url: "http://localhost:4318/v1/metrics",
+  compression: "gzip",
+  headers: {},
+  timeoutMs: 10_000,
+  retry: {
+    initialIntervalMs: 5_000,
+    multiplier: 1.5,
+    randomizationFactor: 0.5,
+    maxIntervalMs: 30_000,
+    maxElapsedMs: 0,
+  },
+  queueBytes: 67_108_864,
+};
+
+describe("defaults", () => {
+  test("hold for everything that the file leaves out", () => {
+    expect(configOf("{}")).toEqual({
+      collection: { intervalMs: 15_000, timeoutMs: 10_000 },
+      resource: { attributes: {} },
+      paths: { proc: "/proc" },
+      probes: { concurrency: 512, targets: [] },
+      sockets: {
+        protocols: ["tcp", "udp"],
+        groupBy: "endpoint",
+        maxGroups: 2_000,
+        seriesTtl: 10,
+        rttBounds: standardBounds,
+      },
+      host: { sockstat: true },
+      export: { otlp: undefined, prometheus: undefined },
+    });
+  });
+
+  test("hold for keys without a value", () => {
+    const text = `
+collection:
+  interval:
+resource: { attributes: }
+paths: ~
+probes:
+  targets:
+sockets:
+  protocols:
+host:
+export:
+  prometheus:
+`;
+    expect(configOf(text)).toEqual(configOf("{}"));
+  });
+
+  test("hold in blocks that are there and empty", () => {
+    const config = configOf("sockets: {}\nhost: {}\nexport: { otlp: {}, prometheus: {} }");
+    expect(config.sockets).toEqual(configOf("{}").sockets);
+    expect(config.host).toEqual({ sockstat: true });
+    expect(config.export).toEqual({ otlp: standardOtlp, prometheus: { host: "127.0.0.1", port: 9464 } });
+  });
+});
+
+describe("values", () => {
+  test("of every key reach the configuration", () => {
+    const text = `
+collection: { interval: 20s, timeout: 5s }
+resource: { attributes: { team: edge, tier: 1, canary: true } }
+paths: { proc: /host/proc }
+probes: { concurrency: 7 }
+sockets:
+  protocols: [udp]
+  group_by: socket
+  max_groups: 1000000
+  series_ttl: 1
+  rtt_histogram: { bounds: [0.5, 1] }
+host: { sockstat: off }
+export:
+  otlp:
+    endpoint: https://collector:4318
+    protocol: http/protobuf
+    compression: none
+    headers: { authorization: Bearer abc }
+    timeout: 3s
+    retry_on_failure:
+      initial_interval: 1s
+      multiplier: 2
+      randomization_factor: 0
+      max_interval: 10s
+      max_elapsed_time: 1m
+    sending_queue: { max_mib: 1 }
+  prometheus: { listen: "0.0.0.0:80" }
+`;
+    expect(configOf(text)).toEqual({
+      collection: { intervalMs: 20_000, timeoutMs: 5_000 },
+      resource: { attributes: { team: "edge", tier: 1, canary: true } },
+      paths: { proc: "/host/proc" },
+      probes: { concurrency: 7, targets: [] },
+      sockets: { protocols: ["udp"], groupBy: "socket", maxGroups: 1_000_000, seriesTtl: 1, rttBounds: [0.5, 1] },
+      host: { sockstat: false },
+      export: {
+        otlp: {
+          url: "https://collector:4318/v1/metrics",
+          compression: "none",
+          headers: { authorization: "Bearer abc" },
+          timeoutMs: 3_000,
+          retry: {
+            initialIntervalMs: 1_000,
+            multiplier: 2,
+            randomizationFactor: 0,
+            maxIntervalMs: 10_000,
+            maxElapsedMs: 60_000,
+          },
+          queueBytes: 1_048_576,
+        },
+        prometheus: { host: "0.0.0.0", port: 80 },
+      },
+    });
+  });
+
+  test.each([
+    ["off", false],
+    ["on", true],
+    ['"off"', false],
+    ['"on"', true],
+    ["false", false],
+    ["true", true],
+  ])("%s is a switch", (written, on) => {
+    const config = configOf(`sockets: ${written}\nhost: ${written}`);
+    expect(config.sockets === "off").toBe(!on);
+    expect(config.host.sockstat).toBe(on);
+    expect(configOf(`host: { sockstat: ${written} }`).host.sockstat).toBe(on);
+  });
+
+  test.each([
+    ["127.0.0.1:9464", { host: "127.0.0.1", port: 9464 }],
+    ["[::1]:9464", { host: "::1", port: 9464 }],
+    [":9464", { host: "", port: 9464 }],
+    ["localhost:0", { host: "localhost", port: 0 }],
+  ])("the page listens on %s", (listen, expected) => {
+    expect(configOf(`export: { prometheus: { listen: "${listen}" } }`).export.prometheus).toEqual(expected);
+  });
+
+  test.each([
+    ["endpoint: http://h:4318", "http://h:4318/v1/metrics"],
+    ["endpoint: http://h:4318/", "http://h:4318/v1/metrics"],
+    ["endpoint: http://h:4318/otlp", "http://h:4318/otlp/v1/metrics"],
+    ["endpoint: https://h/otlp/", "https://h/otlp/v1/metrics"],
+    ["metrics_endpoint: http://h:4318/api/prom?tenant=a", "http://h:4318/api/prom?tenant=a"],
+    ["metrics_endpoint: http://h:4318", "http://h:4318/"],
+  ])("requests go, for %s, to %s", (key, url) => {
+    expect(configOf(`export: { otlp: { ${key} } }`).export.otlp?.url).toBe(url);
+  });
+
+  test.each([
+    ["0", 0],
+    ["0s", 0],
+    ["1h30m", 5_400_000],
+  ])("max_elapsed_time can be %s", (written, ms) => {
+    const { otlp } = configOf(`export: { otlp: { retry_on_failure: { max_elapsed_time: ${written} } } }`).export;
+    expect(otlp?.retry.maxElapsedMs).toBe(ms);
+  });
+});
+
+describe("targets", () => {
+  test("in both forms", () => {
+    const text = `
+probes:
+  targets:
+    - tcp://db.internal:5432
+    - { name: gateway, target: "tcp4://gateway:443", interval: 10s, timeout: 2s, attributes: { team: edge } }
+    - { target: "udp6://resolver:53", udp_silence: 250ms }
+    - { name: app, target: "unix:///run/app.sock" }
+`;
+    expect(configOf(text).probes.targets).toEqual([
+      {
+        type: "tcp",
+        name: "tcp://db.internal:5432",
+        url: "tcp://db.internal:5432",
+        host: "db.internal",
+        port: 5432,
+        intervalMs: 30_000,
+        timeoutMs: 5_000,
+        attributes: {},
+      },
+      {
+        type: "tcp4",
+        name: "gateway",
+        url: "tcp4://gateway:443",
+        host: "gateway",
+        port: 443,
+        intervalMs: 10_000,
+        timeoutMs: 2_000,
+        attributes: { team: "edge" },
+      },
+      {
+        type: "udp6",
+        name: "udp6://resolver:53",
+        url: "udp6://resolver:53",
+        host: "resolver",
+        port: 53,
+        intervalMs: 30_000,
+        timeoutMs: 5_000,
+        attributes: {},
+        silenceMs: 250,
+      },
+      {
+        type: "unix",
+        name: "app",
+        url: "unix:///run/app.sock",
+        path: "/run/app.sock",
+        intervalMs: 30_000,
+        timeoutMs: 5_000,
+        attributes: {},
+      },
+    ]);
+  });
+
+  test("inherit times, capped to what bounds them", () => {
+    const text = `
+probes:
+  interval: 20s
+  timeout: 8s
+  targets:
+    - udp://a:1
+    - { target: "udp://b:1", interval: 2s }
+    - { target: "udp://c:1", interval: 500ms }
+    - { target: "udp://d:1", timeout: 20s }
+    - { target: "udp://e:1", timeout: 300ms }
+`;
+    const times = configOf(text).probes.targets.map((target) => [
+      target.intervalMs,
+      target.timeoutMs,
+      "silenceMs" in target ? target.silenceMs : undefined,
+    ]);
+    expect(times).toEqual([
+      [20_000, 8_000, 1_000],
+      [2_000, 2_000, 1_000],
+      [500, 500, 500],
+      [20_000, 20_000, 1_000],
+      [20_000, 300, 300],
+    ]);
+  });
+
+  test("an inherited timeout above the inherited interval is capped, not refused", () => {
+    const { targets } = configOf("probes: { interval: 2s, timeout: 10s, targets: ['tcp://a:1'] }").probes;
+    expect(targets[0]?.timeoutMs).toBe(2_000);
+  });
+
+  test("the same URL can be probed twice under two names", () => {
+    const text = "probes: { targets: ['tcp://a:1', { name: again, target: 'tcp://a:1' }] }";
+    expect(configOf(text).probes.targets.map(({ name }) => name)).toEqual(["tcp://a:1", "again"]);
+  });
+});
+
+test("the timeout of a collection is capped to the interval where the file does not set it", () => {
+  expect(configOf("collection: { interval: 3s }").collection).toEqual({ intervalMs: 3_000, timeoutMs: 3_000 });
+});

@@ -1,0 +1,153 @@
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { describe, expect, test } from "vitest";
+import { configFile, root, startAgent, startAgentAsNobody } from "../kit/agent.ts";
+import { tellAgentStory } from "../kit/agent-story.ts";
+import { closedPort, startEcho } from "../kit/loopback.ts";
+import { startOtlpReceiver } from "../kit/otlp-receiver.ts";
+
+const isRoot = process.getuid?.() === 0;
+const onLinux = process.platform === "linux";
+
+const page = 'export: { prometheus: { listen: "127.0.0.1:0" } }';
+const fast = "collection: { interval: 200ms, timeout: 200ms }";
+
+const valueOf = (text: string, series: string): number | undefined => {
+  const line = text.split("\n").find((one) => one.startsWith(`${series} `));
+  return line === undefined ? undefined : Number(line.slice(series.length + 1));
+};
+
+describe.skipIf(!onLinux)("the agent", () => {
+  test("sends what docs/METRICS.md says, and ends what ends once", { timeout: 60_000 }, async () => {
+    using file = configFile("");
+    await tellAgentStory(file, () => startAgent(file.path));
+  });
+
+  test.skipIf(!isRoot)("does the same as uid 65534 without capabilities", { timeout: 60_000 }, async () => {
+    using file = configFile("");
+    await tellAgentStory(file, () => startAgentAsNobody(file.path));
+  });
+
+  test("a port already in use for the page: exit 1, the place and the remedy, nothing started", async () => {
+    const taken = createServer().listen(0, "127.0.0.1");
+    await once(taken, "listening");
+    const { port } = taken.address() as { port: number };
+    using file = configFile(`export: { prometheus: { listen: "127.0.0.1:${port}" } }`);
+    await using agent = startAgent(file.path);
+    expect(await agent.exited).toEqual({ code: 1, signal: null });
+    expect(agent.raw.at(-1)).toContain(`127.0.0.1:${port}`);
+    expect(agent.raw.at(-1)).toContain("export.prometheus.listen");
+    expect(agent.raw.join("\n")).not.toMatch(/at .*\.ts:\d+/);
+    taken.close();
+  });
+
+  test("a bad file on reload leaves the old one in force, with every fault in the log", async () => {
+    await using echo = await startEcho();
+    const target = (interval: string) =>
+      `probes: { interval: ${interval}, timeout: 100ms, targets: [ "tcp://127.0.0.1:${echo.port}" ] }`;
+    using file = configFile([fast, page, target("200ms")].join("\n"));
+    await using agent = startAgent(file.path);
+    const url = await agent.pageUrl();
+    file.write([fast, page, target("soon"), "intervall: 3"].join("\n"));
+    agent.child.kill("SIGHUP");
+    const { message } = await agent.logged(/stays as it was/);
+    expect(message).toMatch(/:3:\d+: probes\.interval: /);
+    expect(message).toMatch(/:4:1: intervall: unknown key "intervall"/);
+    const runs = `sockscope_probe_runs_total{sockscope_probe_outcome="up",sockscope_probe_name="tcp://127.0.0.1:${echo.port}"`;
+    const count = async (): Promise<number> => {
+      const text = await (await fetch(`${url}/metrics`)).text();
+      return Number(
+        text
+          .split("\n")
+          .find((line) => line.startsWith(runs))
+          ?.split(" ")
+          .at(-1) ?? 0,
+      );
+    };
+    const before = await count();
+    await expect.poll(count, { timeout: 5000 }).toBeGreaterThan(before);
+    expect(await agent.stop()).toEqual({ code: 0, signal: null });
+  });
+
+  test("a collector that is down costs one line when it goes and one when it is back, and no point", async () => {
+    const port = await closedPort();
+    const retry = "retry_on_failure: { initial_interval: 100ms, max_interval: 200ms }";
+    using file = configFile(
+      `${fast}\nexport: { otlp: { endpoint: "http://127.0.0.1:${port}", ${retry} }, prometheus: { listen: "127.0.0.1:0" } }`,
+    );
+    await using agent = startAgent(file.path);
+    await agent.logged(/cannot reach the OTLP destination/);
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    await using receiver = await startOtlpReceiver({ port });
+    await receiver.until((requests) => requests.length >= 6);
+    await agent.stop();
+    const aboutDelivery = agent.lines.filter(
+      ({ message }) => message.includes(`127.0.0.1:${port}`) && !message.startsWith("metrics are sent"),
+    );
+    expect(aboutDelivery.map(({ level }) => level)).toEqual(["warn", "info"]);
+    const times = [...new Set(receiver.points().map(({ time }) => time))];
+    expect(times).toEqual(times.toSorted((a, b) => a - b));
+    expect(times.length).toBeGreaterThanOrEqual(6);
+  });
+
+  test("the page shows real sockets of this machine, and says how the agent is", async () => {
+    await using echo = await startEcho();
+    using file = configFile([fast, page].join("\n"));
+    await using agent = startAgent(file.path);
+    const url = await agent.pageUrl();
+    await expect.poll(async () => (await fetch(`${url}/readyz`)).status, { timeout: 5000 }).toBe(200);
+    const text = await (await fetch(`${url}/metrics`)).text();
+    const labels = `network_transport="tcp",network_type="ipv4",network_local_address="127.0.0.1",network_local_port="${echo.port}"`;
+    expect(valueOf(text, `sockscope_listener_accept_queue_limit{${labels}}`)).toBe(511);
+    expect(valueOf(text, 'sockscope_agent_capability{sockscope_agent_source="sockets"}')).toBe(1);
+    expect((await fetch(`${url}/livez`)).status).toBe(200);
+    expect((await fetch(`${url}/healthz`)).status).toBe(200);
+    expect(await agent.stop()).toEqual({ code: 0, signal: null });
+  });
+
+  test("a sandbox without netlink: said once, and the other sources go on", async () => {
+    await using echo = await startEcho();
+    const targets = `probes: { interval: 200ms, timeout: 100ms, targets: [ "tcp://127.0.0.1:${echo.port}" ] }`;
+    using file = configFile([fast, page, targets].join("\n"));
+    await using agent = startAgent(file.path, { NODE_OPTIONS: `--require=${root}/test/kit/no-netlink.cjs` });
+    const url = await agent.pageUrl();
+    const read = async (series: string) => valueOf(await (await fetch(`${url}/metrics`)).text(), series);
+    await expect
+      .poll(() => read('sockscope_agent_source_errors_total{sockscope_agent_source="sockets"}'), { timeout: 5000 })
+      .toBeGreaterThan(2);
+    expect(await read('sockscope_agent_capability{sockscope_agent_source="sockets"}')).toBe(0);
+    expect(await read('sockscope_agent_capability{sockscope_agent_source="sockstat"}')).toBe(1);
+    expect(await read('sockscope_probe_targets{sockscope_probe_type="tcp",sockscope_probe_outcome="up"}')).toBe(1);
+    expect(await read("sockscope_sockstat_used")).toBeGreaterThan(0);
+    expect(
+      await read(
+        'system_network_connection_count{network_transport="tcp",network_connection_state="established",network_type="ipv4"}',
+      ),
+    ).toBeUndefined();
+    expect(agent.lines.filter(({ message }) => message.includes("sockets cannot be read"))).toHaveLength(1);
+    expect(await agent.stop()).toEqual({ code: 0, signal: null });
+  });
+
+  test("a second signal ends it at once, whatever it waits for", async () => {
+    await using receiver = await startOtlpReceiver();
+    receiver.always("hang");
+    using file = configFile(`${fast}\nexport: { otlp: { endpoint: "http://127.0.0.1:${receiver.port}" } }`);
+    await using agent = startAgent(file.path);
+    await receiver.until((requests) => requests.length > 0);
+    agent.child.kill("SIGTERM");
+    await agent.logged(/SIGTERM: stopping/);
+    agent.child.kill("SIGTERM");
+    expect(await agent.exited).toEqual({ code: 130, signal: null });
+  });
+
+  test("stops within its bound while the collector hangs", async () => {
+    await using receiver = await startOtlpReceiver();
+    receiver.always("hang");
+    using file = configFile(`${fast}\nexport: { otlp: { endpoint: "http://127.0.0.1:${receiver.port}" } }`);
+    await using agent = startAgent(file.path);
+    await receiver.until((requests) => requests.length > 0);
+    const started = Date.now();
+    expect(await agent.stop()).toEqual({ code: 0, signal: null });
+    expect(Date.now() - started).toBeLessThan(9000);
+  });
+});

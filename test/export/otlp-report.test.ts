@@ -1,0 +1,108 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import { DeliveryReport } from "../../src/export/otlp-report.ts";
+
+let lines: string[] = [];
+beforeEach(() => {
+  lines = [];
+});
+
+const report = (isTls = false, secrets: readonly string[] = []): DeliveryReport =>
+  new DeliveryReport((level, message) => lines.push(`${level} ${message}`), { host: "c:4318", isTls }, secrets);
+
+const failed = (reason: string, status?: number) =>
+  ({ kind: "retry", reason, retryAfterMs: 0, ...(status === undefined ? {} : { status }) }) as const;
+const refused = (status: number, reason = "") => ({ kind: "refused", status, reason }) as const;
+const delivered = (rejected = 0, message = "") => ({ kind: "delivered", rejected, message }) as const;
+
+describe("DeliveryReport", () => {
+  test("an outage is one line when it begins and one when it ends", () => {
+    const destination = report();
+    destination.delivered(delivered(), 1);
+    destination.failed(failed("ECONNREFUSED"));
+    destination.failed(failed("ECONNREFUSED"));
+    destination.failed(failed("status 503", 503));
+    destination.delivered(delivered(), 12);
+    destination.delivered(delivered(), 11);
+    expect(lines).toEqual([
+      "warn cannot reach the OTLP destination c:4318 (ECONNREFUSED): requests are queued and retried",
+      "info the OTLP destination c:4318 is back: 12 requests waited",
+    ]);
+  });
+
+  test("a destination that answers, but not now", () => {
+    report().failed(failed("status 503", 503));
+    expect(lines).toEqual([
+      "warn the OTLP destination c:4318 answers with status 503: requests are queued and retried",
+    ]);
+  });
+
+  test.each([
+    [401, "no token", "check export.otlp.headers"],
+    [403, "", "check export.otlp.headers"],
+    [404, "", "check the path of export.otlp.endpoint"],
+    [413, "", "raise the destination's limit of the request size to 4 MiB"],
+    [400, "http: request body too large", "raise the destination's limit of the request size to 4 MiB"],
+    [307, "", "redirects are not followed: write the final address in export.otlp.endpoint"],
+    [400, "Client sent an HTTP request to an HTTPS server.", "for a TLS port write https:// in export.otlp.endpoint"],
+    [415, "", "check that it takes OTLP protobuf, and export.otlp.compression"],
+  ])("status %i %s says what to do", (status, reason, remedy) => {
+    report().refused(refused(status, reason));
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toContain(`warn the OTLP destination c:4318 refuses requests (status ${status}`);
+    expect(lines[0]).toContain(`: their points are dropped; ${remedy}`);
+  });
+
+  test("a refusal is said once for each change of status, and again after a calm", () => {
+    const destination = report();
+    for (const status of [400, 400, 401, 401, 400]) destination.refused(refused(status));
+    destination.delivered(delivered(), 1);
+    destination.refused(refused(400));
+    expect(lines.map((line) => /status \d+/.exec(line)?.[0])).toEqual(["status 400", "status 401", "status 400"]);
+    for (let count = 0; count < 10; count++) destination.delivered(delivered(), 1);
+    destination.refused(refused(400));
+    expect(lines).toHaveLength(4);
+  });
+
+  test("rejected points and warnings are said once", () => {
+    const destination = report();
+    destination.delivered(delivered(3, "too old"), 1);
+    destination.delivered(delivered(4, "too old"), 1);
+    destination.delivered(delivered(0, "renamed"), 1);
+    destination.delivered(delivered(0, "renamed"), 1);
+    expect(lines).toEqual([
+      'warn the OTLP destination c:4318 rejected 3 points: "too old"',
+      'warn the OTLP destination c:4318 warns: "renamed"',
+    ]);
+  });
+
+  test.each([
+    [true, "EPROTO", "if this port speaks plain HTTP, write http://"],
+    [true, "ERR_SSL_WRONG_VERSION_NUMBER", "if this port speaks plain HTTP, write http://"],
+    [true, "SELF_SIGNED_CERT_IN_CHAIN", "NODE_EXTRA_CA_CERTS"],
+    [true, "ERR_TLS_CERT_ALTNAME_INVALID", "check the destination's certificate"],
+    [false, "HPE_INVALID_CONSTANT", "for a TLS port write https://"],
+    [false, "HTTPParserError", "for a TLS port write https://"],
+    [false, "UND_ERR_SOCKET", "for a TLS port write https://"],
+  ])("TLS %s and %s: the scheme may be wrong", (isTls, reason, remedy) => {
+    report(isTls).failed(failed(reason));
+    expect(lines[0]).toContain(remedy);
+  });
+
+  test("a destination that has worked has no wrong scheme", () => {
+    const destination = report();
+    destination.delivered(delivered(), 1);
+    destination.failed(failed("UND_ERR_SOCKET"));
+    expect(lines[0]).toMatch(/retried$/);
+  });
+
+  test("a quote is bounded, printable and without header values", () => {
+    const secret = "Bearer s3cr3t-t0k3n";
+    report(false, [secret]).refused(
+      refused(401, `no such token s3cr3t-t0k3n\n\u0000\u202e (${secret})${"é".repeat(500)}`),
+    );
+    const [line = ""] = lines;
+    expect(line).not.toContain("s3cr3t");
+    expect(line).toContain('"no such token [redacted] ([redacted])éé');
+    expect(/"(.*)"/.exec(line)?.[1]).toHaveLength(200);
+  });
+});

@@ -1,0 +1,61 @@
+import { isIP } from "node:net";
+import { setImmediate } from "node:timers/promises";
+import type { Address, Resolution, Resolve } from "../../src/model/sources.ts";
+import type { Target } from "../../src/model/target.ts";
+import type { ProbeDeps } from "../../src/probe/run.ts";
+
+const addressOf = (address: string): Address => ({ address, family: isIP(address) === 6 ? 6 : 4 });
+
+export const foundAt = (...addresses: readonly string[]): Resolution => ({
+  kind: "found",
+  addresses: addresses.map(addressOf),
+  waitedMs: 0,
+});
+
+/** Names are those of the record; anything else is a literal. */
+export const depsOf = (names: Readonly<Record<string, Resolution>> = {}): ProbeDeps => {
+  const resolve: Resolve = async (host) => names[host] ?? foundAt(host);
+  return { resolve, now: () => performance.now() };
+};
+
+const common = { name: "target", url: "", intervalMs: 30_000, timeoutMs: 5000, attributes: {} };
+
+export const tcpTarget = (host: string, port: number, more: Partial<Target<"tcp">> = {}): Target<"tcp"> => ({
+  ...common,
+  type: "tcp",
+  host,
+  port,
+  ...more,
+});
+
+export const udpTarget = (host: string, port: number, more: Partial<Target<"udp">> = {}): Target<"udp"> => ({
+  ...common,
+  type: "udp",
+  host,
+  port,
+  silenceMs: 1000,
+  ...more,
+});
+
+export const unixTarget = (path: string, more: Partial<Target<"unix">> = {}): Target<"unix"> => ({
+  ...common,
+  type: "unix",
+  path,
+  ...more,
+});
+
+/** What keeps the event loop alive, by kind. */
+export const openResources = (): string[] => process.getActiveResourcesInfo();
+
+/** What is open beyond `before`, once handles that were closed have gone. */
+export const leftOpen = async (before: readonly string[]): Promise<string[]> => {
+  for (let turn = 0; turn < 3; turn++) await setImmediate();
+  const known = [...before];
+  return openResources().filter((kind) => {
+    const index = known.indexOf(kind);
+    if (index >= 0) known.splice(index, 1);
+    return index < 0;
+  });
+};
+
+export const never = new AbortController().signal;

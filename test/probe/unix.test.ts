@@ -1,0 +1,96 @@
+import { once } from "node:events";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { runProbe } from "../../src/probe/index.ts";
+import { depsOf, leftOpen, never, openResources, unixTarget } from "../kit/probe.ts";
+import { bindUnix, type RawSocket } from "../kit/raw-socket.ts";
+
+let folder = "";
+const raws: RawSocket[] = [];
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "sockscope-unix-"));
+});
+afterEach(() => {
+  for (const raw of raws.splice(0)) raw[Symbol.dispose]();
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const probe = (path: string) => runProbe(unixTarget(path), depsOf(), never);
+
+test("a stream listener is up", async () => {
+  const path = join(folder, "stream");
+  const server = createServer((socket) => socket.resume()).listen(path);
+  await once(server, "listening");
+  const before = openResources();
+  const outcome = await probe(path);
+  expect(outcome).toEqual({
+    kind: "up",
+    seconds: expect.any(Number),
+    phases: { connect: expect.any(Number) },
+    address: path,
+  });
+  expect(await leftOpen(before)).toEqual([]);
+  server.close();
+});
+
+test("no file", async () => {
+  expect(await probe(join(folder, "absent"))).toMatchObject({
+    kind: "down",
+    error: "socket_not_found",
+    phase: "connect",
+    detail: "ENOENT",
+  });
+});
+
+test("a file where a folder should be", async () => {
+  const path = join(folder, "file");
+  writeFileSync(path, "");
+  expect(await probe(join(path, "socket"))).toMatchObject({ error: "socket_not_found", detail: "ENOTDIR" });
+});
+
+test("a socket that nobody listens on", async () => {
+  const path = join(folder, "bound");
+  raws.push(bindUnix(path, "stream"));
+  expect(await probe(path)).toMatchObject({ kind: "down", error: "connection_refused", detail: "ECONNREFUSED" });
+});
+
+test.each(["dgram", "seqpacket"] as const)("a %s socket is of the wrong type", async (type) => {
+  const path = join(folder, type);
+  raws.push(bindUnix(path, type, type === "dgram" ? undefined : 1));
+  expect(await probe(path)).toMatchObject({ kind: "down", error: "wrong_socket_type", detail: "EPROTOTYPE" });
+});
+
+test("a full backlog refuses at once", async () => {
+  const path = join(folder, "full");
+  raws.push(bindUnix(path, "stream", 0));
+  expect((await probe(path)).kind).toBe("up");
+  expect(await probe(path)).toMatchObject({ kind: "down", error: "connection_refused", detail: "EAGAIN" });
+});
+
+test("a path that may not be reached is down, since who may connect is the target's matter", async () => {
+  const closed = join(folder, "closed");
+  mkdirSync(closed);
+  chmodSync(closed, 0);
+  chmodSync(folder, 0o755);
+  // connect(2) happens within the call, so that root need not stay away for longer.
+  const root = process.getuid?.() === 0;
+  if (root) process.seteuid?.(65_534);
+  const run = probe(join(closed, "socket"));
+  if (root) process.seteuid?.(0);
+  expect(await run).toMatchObject({ kind: "down", error: "permission_denied", detail: "EACCES" });
+  chmodSync(closed, 0o755);
+});
+
+test("a path that is too long is down with its code", async () => {
+  expect(await probe(join(folder, "x".repeat(200)))).toMatchObject({ error: "_OTHER", detail: "EINVAL" });
+});
+
+test("an aborted run is cancelled", async () => {
+  const abort = new AbortController();
+  abort.abort();
+  const outcome = await runProbe(unixTarget(join(folder, "absent")), depsOf(), abort.signal);
+  expect(outcome).toMatchObject({ kind: "not_run", error: "cancelled" });
+});
