@@ -1,6 +1,9 @@
 import { parseArgs } from "node:util";
 import { UsageError } from "./model/errors.ts";
 import { logLevels, type LogLevel } from "./model/log.ts";
+import { parseDuration } from "./text/duration.ts";
+import { isFault } from "./text/fault.ts";
+import { nearest } from "./text/nearest.ts";
 import {
   commandNames,
   commandTable,
@@ -44,25 +47,9 @@ export type Command =
 
 const usageError = (message: string): UsageError => new UsageError(`${message}\nSee sockscope --help`);
 
-/** Levenshtein's, by rows. */
-const distance = (a: string, b: string): number => {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)));
-    }
-    row = next;
-  }
-  return row[b.length]!;
-};
-
 const didYouMean = (word: string, known: readonly string[]): string => {
-  const [nearest] = known
-    .map((name) => ({ name, far: distance(word, name) }))
-    .filter(({ name, far }) => far <= Math.max(2, Math.floor(name.length / 3)) && far < name.length)
-    .sort((a, b) => a.far - b.far);
-  return nearest === undefined ? `there are ${known.join(", ")}` : `did you mean ${nearest.name}?`;
+  const near = nearest(word, known);
+  return near === undefined ? `there are ${known.join(", ")}` : `did you mean ${near}?`;
 };
 
 const isCommand = (word: string): word is CommandName => Object.hasOwn(commandTable, word);
@@ -119,14 +106,10 @@ const valuesOf = (command: CommandName, tokens: readonly OptionToken[]): Readonl
   return values;
 };
 
-const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
-const dayMs = 86_400_000;
-
-const parseDuration = (option: OptionName, text: string): number => {
-  const [, digits, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text) ?? [];
-  const milliseconds = Number(digits) * (unitMs[unit ?? ""] ?? Number.NaN);
-  if (milliseconds >= 1 && milliseconds <= dayMs) return Math.round(milliseconds);
-  throw usageError(`--${option} ${text} is no duration from 1ms to 24h: write 250ms, 10s or 2m`);
+const parseTime = (option: OptionName, text: string): number => {
+  const ms = parseDuration(text, 1);
+  if (isFault(ms)) throw usageError(`--${option} ${text}: ${ms.fault}`);
+  return ms;
 };
 
 const parseCount = (text: string): number => {
@@ -166,7 +149,7 @@ const buildCommand = (
     case "run":
       return { kind: "run", config, ...logging };
     case "once": {
-      const forMs = parseDuration("for", text("for") ?? "1s");
+      const forMs = parseTime("for", text("for") ?? "1s");
       return {
         kind: "once",
         config,
@@ -178,7 +161,7 @@ const buildCommand = (
     case "check":
       return { kind: "check", config, print: values.has("print"), ...logging };
     case "probe": {
-      const timeoutMs = parseDuration("timeout", text("timeout") ?? "2s");
+      const timeoutMs = parseTime("timeout", text("timeout") ?? "2s");
       const count = parseCount(text("count") ?? "1");
       return { kind: "probe", urls: words, timeoutMs, count, json: values.has("json"), ...logging };
     }

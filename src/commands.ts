@@ -14,7 +14,7 @@ export const optionTable = {
     type: "string",
     short: "c",
     value: "FILE",
-    help: "default: $SOCKSCOPE_CONFIG, config/sockscope.yaml, /etc/sockscope/sockscope.yaml",
+    help: "default: $SOCKSCOPE_CONFIG, config/sockscope.yaml, /etc/sockscope/sockscope.yaml, the shipped one",
   },
   format: { type: "string", value: "FORMAT", help: "how to print it" },
   for: { type: "string", value: "DURATION", help: "time between the two collections (default: 1s)" },

@@ -18,8 +18,8 @@ const rules: Readonly<Record<string, Rule>> = {
   netlink: { imports: ["model"], pure: true },
   text: { imports: ["model"], pure: true },
   fold: { imports: ["model", "metrics", "netlink"], pure: true },
-  config: { imports: ["model"], pure: true },
-  "config/load": { imports: ["model"], pure: false },
+  config: { imports: ["model", "text"], pure: true },
+  "config/load": { imports: ["model", "text"], pure: false },
   kernel: { imports: ["model", "netlink", "text"], pure: false },
   probe: { imports: ["model"], pure: false },
   collect: { imports: ["model", "metrics", "netlink", "text", "fold"], pure: false },
@@ -42,7 +42,7 @@ const rules: Readonly<Record<string, Rule>> = {
   agent: { imports: ["model", "probe", "collect", "export", "core"], pure: false },
   once: { imports: ["model", "kernel", "probe", "core"], pure: false },
   commands: { imports: ["model"], pure: true },
-  cli: { imports: ["model", "commands"], pure: true },
+  cli: { imports: ["model", "commands", "text"], pure: true },
   main: { imports: ["model", "metrics", "config", "export", "agent", "once", "cli"], pure: false },
 };
 

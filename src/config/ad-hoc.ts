@@ -1,6 +1,6 @@
 import { UsageError } from "../model/errors.ts";
 import type { Target } from "../model/target.ts";
-import { isFault } from "./fault.ts";
+import { isFault } from "../text/fault.ts";
 import { targetOf } from "./normalise.ts";
 import { parseTarget } from "./target.ts";
 

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { defaults } from "./defaults.ts";
-import { formatDuration } from "./duration.ts";
+import { formatDuration } from "../text/duration.ts";
 import type { Environment } from "./environment.ts";
 import type { Finding } from "./explain.ts";
 import { block } from "./kinds.ts";

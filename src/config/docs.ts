@@ -102,7 +102,7 @@ const preamble = `# Configuration
 <!-- Generated from src/config by \`npm run generate\`. -->
 
 sockscope reads one YAML file: the one that \`-c\` names, else \`$SOCKSCOPE_CONFIG\`, else \`config/sockscope.yaml\`, else
-\`/etc/sockscope/sockscope.yaml\`. Every key is optional, and a key without a value counts as absent. \`sockscope check\`
+\`/etc/sockscope/sockscope.yaml\`, else the one that is shipped. Every key is optional, and a key without a value counts as absent. \`sockscope check\`
 reports every fault of a file with its line and column, and \`sockscope check --print\` shows the effective configuration.
 Samples are in config/examples/.
 

@@ -1,6 +1,6 @@
 import type { Config, OtlpConfig } from "../model/config.ts";
 import type { Target } from "../model/target.ts";
-import { formatDuration } from "./duration.ts";
+import { formatDuration } from "../text/duration.ts";
 import { formatHostPort } from "./host-port.ts";
 import { baseOf } from "./otlp-url.ts";
 import { renderYaml, type YamlMap } from "./render-yaml.ts";

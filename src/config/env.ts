@@ -1,4 +1,4 @@
-import type { Fault } from "./fault.ts";
+import type { Fault } from "../text/fault.ts";
 
 /** The environment, as an argument. */
 export type Env = Readonly<Record<string, string | undefined>>;

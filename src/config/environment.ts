@@ -1,7 +1,7 @@
 import type { OtlpConfig } from "../model/config.ts";
-import { longestMs } from "./duration.ts";
+import { longestMs } from "../text/duration.ts";
 import type { Env } from "./env.ts";
-import { isFault } from "./fault.ts";
+import { isFault } from "../text/fault.ts";
 import { headerNameFault, headerValueFault } from "./headers.ts";
 import { parseBaseUrl, parseMetricsUrl } from "./otlp-url.ts";
 import { shortestIntervalMs } from "./schema.ts";

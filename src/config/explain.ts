@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import { unknownWord } from "./nearest.ts";
+import { unknownWord } from "../text/nearest.ts";
 import type { Path } from "./path.ts";
 import { unbuiltKey, unbuiltValue } from "./unbuilt.ts";
 

@@ -1,5 +1,5 @@
 import { isIP, isIPv6 } from "node:net";
-import type { Fault } from "./fault.ts";
+import type { Fault } from "../text/fault.ts";
 
 export type HostPort = { readonly host: string; readonly port: number };
 

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { durationFault, durationPattern, parseDuration } from "./duration.ts";
-import { type Fault, isFault } from "./fault.ts";
+import { durationFault, durationPattern, parseDuration } from "../text/duration.ts";
+import { type Fault, isFault } from "../text/fault.ts";
 
 /** Text that a reference to an environment variable stands in, so that editors accept it where a pattern is asked. */
 const orReference = (pattern: RegExp): string => `${pattern.source}|\\$\\{`;

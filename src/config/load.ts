@@ -1,11 +1,16 @@
 import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
 import { ConfigError } from "../model/errors.ts";
 import type { Env } from "./env.ts";
 import type { Parsed } from "./normalise.ts";
 import { parseConfig } from "./parse.ts";
 
-/** Where a configuration is looked for that neither the command line nor the environment names. */
-export const searchPlaces: readonly string[] = ["config/sockscope.yaml", "/etc/sockscope/sockscope.yaml"];
+/** Where a configuration is looked for that neither the command line nor the environment names; the last is the one shipped. */
+export const searchPlaces: readonly string[] = [
+  "config/sockscope.yaml",
+  "/etc/sockscope/sockscope.yaml",
+  fileURLToPath(new URL("../../config/sockscope.yaml", import.meta.url)),
+];
 
 export type Loaded = Parsed & { readonly file: string; readonly text: string };
 
@@ -62,7 +67,7 @@ const find = async (places: readonly string[]): Promise<{ file: string; text: st
   }
   throw fail(
     places[0] ?? "",
-    `no configuration file: looked for ${places.join(" and ")}; write one there, or name one with -c FILE or $SOCKSCOPE_CONFIG`,
+    `no configuration file: looked for ${places.join(", ")}; write one there, or name one with -c FILE or $SOCKSCOPE_CONFIG`,
   );
 };
 

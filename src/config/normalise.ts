@@ -2,7 +2,7 @@ import type { Attributes } from "../model/columns.ts";
 import type { Config, OtlpConfig, SocketsConfig } from "../model/config.ts";
 import type { Target } from "../model/target.ts";
 import { defaults } from "./defaults.ts";
-import { formatDuration } from "./duration.ts";
+import { formatDuration } from "../text/duration.ts";
 import type { Environment, Sourced } from "./environment.ts";
 import type { File, TargetFields } from "./schema.ts";
 

@@ -1,4 +1,4 @@
-import type { Fault } from "./fault.ts";
+import type { Fault } from "../text/fault.ts";
 
 const suffix = "/v1/metrics";
 

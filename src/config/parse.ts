@@ -18,7 +18,7 @@ import { crossCheck } from "./cross-checks.ts";
 import { type Env, substitute } from "./env.ts";
 import { readEnvironment } from "./environment.ts";
 import { explain } from "./explain.ts";
-import { isFault } from "./fault.ts";
+import { isFault } from "../text/fault.ts";
 import { configError, type Located, locate, type Span, startOfText, type Tree } from "./located.ts";
 import { normalise, type Parsed } from "./normalise.ts";
 import { type Path, pathKey } from "./path.ts";

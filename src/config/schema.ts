@@ -1,8 +1,8 @@
 import { z } from "zod";
 import { groupings } from "../model/config.ts";
 import { defaults } from "./defaults.ts";
-import { formatDuration } from "./duration.ts";
-import { isFault } from "./fault.ts";
+import { formatDuration } from "../text/duration.ts";
+import { isFault } from "../text/fault.ts";
 import { headerNameFault, headerValueFault } from "./headers.ts";
 import { formatHostPort, parseHostPort } from "./host-port.ts";
 import {

@@ -1,8 +1,8 @@
 import { isIP } from "node:net";
 import { probeTypes, type ProbeType } from "../model/target.ts";
-import { type Fault, isFault } from "./fault.ts";
+import { type Fault, isFault } from "../text/fault.ts";
 import { parseHostPort } from "./host-port.ts";
-import { unknownWord } from "./nearest.ts";
+import { unknownWord } from "../text/nearest.ts";
 
 /** What a target's URL says. */
 export type Destination =

@@ -104,7 +104,7 @@ describe("a ConfigError says why there is no configuration", () => {
   test("there is none at all", async () => {
     const places = [at("a.yaml"), at("b.yaml")];
     expect(await faultsOf({ file: undefined, env: {}, places })).toBe(
-      `${at("a.yaml")}:1:1: no configuration file: looked for ${at("a.yaml")} and ${at("b.yaml")}; write one there, or name one with -c FILE or $SOCKSCOPE_CONFIG`,
+      `${at("a.yaml")}:1:1: no configuration file: looked for ${at("a.yaml")}, ${at("b.yaml")}; write one there, or name one with -c FILE or $SOCKSCOPE_CONFIG`,
     );
   });
 

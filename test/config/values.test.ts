@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { formatDuration, longestMs, parseDuration } from "../../src/config/duration.ts";
-import { editDistance, nearest } from "../../src/config/nearest.ts";
+import { formatDuration, longestMs, parseDuration } from "../../src/text/duration.ts";
+import { editDistance, nearest } from "../../src/text/nearest.ts";
 import { formatPath, patternOf } from "../../src/config/path.ts";
 import { parseTarget } from "../../src/config/target.ts";
 import { unbuiltKey, unbuiltKeys, unbuiltValue, unbuiltValues } from "../../src/config/unbuilt.ts";

@@ -1,16 +1,18 @@
 import { createResolver } from "../../src/kernel/resolver.ts";
+import { never } from "./probe.ts";
 
 /** Ends, in the way that its argument says, while three lookups block their threads for half a minute. */
 const resolver = createResolver({ script: new URL("./resolver-thread.ts", import.meta.url) });
-const { signal } = new AbortController();
-const lookups = ["sleep-30000", "sleep-30001", "sleep-30002"].map((host) => resolver.resolve(host, 4, 2000, signal));
-while (resolver.stats().running < 3) await new Promise((done) => setTimeout(done, 10));
+const hosts = ["sleep-30000", "sleep-30001", "sleep-30002"];
+const abort = new AbortController();
+const lookups = hosts.map((host) => resolver.resolve(host, 4, 30_000, abort.signal));
+while (resolver.stats().running < hosts.length) await new Promise((done) => setTimeout(done, 10));
 
 if (process.argv[2] === "exit") process.exit(3);
 if (process.argv[2] === "throw") throw new Error("uncaught");
 if (process.argv[2] === "close") await resolver.close();
-const resolutions = await Promise.all(lookups);
-process.stdout.write(
-  JSON.stringify(resolutions.map((each) => (each.kind === "down" || each.kind === "not_run" ? each.error : each.kind))),
-);
+const late = await Promise.all(hosts.map((host) => resolver.resolve(host, 4, 500, never)));
+abort.abort();
+await Promise.all(lookups);
+process.stdout.write(JSON.stringify(late.map((each) => (each.kind === "found" ? "found" : each.error))));
 process.exitCode = 4;
