@@ -94,6 +94,8 @@ export const startAgent = async (options: CoreOptions): Promise<Agent> => {
         "info",
         "no metrics are sent: set export.otlp.endpoint, or OTEL_EXPORTER_OTLP_ENDPOINT, to send them by OTLP",
       );
+    if (to.otlp === undefined && page === undefined)
+      log("warn", "nobody can see the metrics: set export.prometheus.listen, or one of those");
   };
 
   const replacePage = async (next: Config): Promise<void> => {

@@ -157,6 +157,9 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.
 
 const main = async (): Promise<number> => execute(parseCommand(process.argv.slice(2)));
 
+// Sockets and timers of the agent do not hold the process: it ends when its command does, and not before.
+setInterval(() => undefined, 2 ** 30);
+
 const code = await main().catch(report);
 // A lookup that hangs in a resolver thread must not hold the process; what is printed must be out first.
 process.stdout.write("", () => process.stderr.write("", () => process.exit(code)));

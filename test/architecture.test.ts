@@ -76,7 +76,7 @@ const ruleOf = (name: string): Rule | undefined => rules[name] ?? rules[folderOf
 const importsOf = (text: string): string[] =>
   [
     ...text.matchAll(
-      /(?:^|\n)\s*(?:import|export)\s(?:[^"';]*?\sfrom\s)?["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']/g,
+      /(?:^|\n)\s*(?:import|export)\s(?:[^"';]*?\sfrom\s)?["']([^"']+)["']|\b(?:import|require)\(\s*["']([^"']+)["']/g,
     ),
   ].map((match) => match[1] ?? match[2] ?? "");
 

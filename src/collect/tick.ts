@@ -24,6 +24,9 @@ export type TickerOptions = {
   readonly log: Log;
 };
 
+/** Of the timeout: what a part may take to read, so that time is left to say that it could not. */
+const patienceOfParts = 0.8;
+
 const keyOf = (own: AttributeSet, set: AttributeSet): string =>
   JSON.stringify(Object.entries({ ...own.values, ...set.values }).sort(([a], [b]) => (a < b ? -1 : 1)));
 
@@ -66,31 +69,32 @@ const withEnded = (live: readonly MetricColumns[], retired: readonly MetricColum
 export const createTicker = (parts: Readonly<Record<string, Part>>, options: TickerOptions): Ticker => {
   const current = new Map(Object.entries(parts));
   const retired: Part[] = [];
-  const late = new Set<string>();
+  /** Readings under way that a tick could not wait for. */
+  const late = new Map<string, Promise<Reading>>();
 
   const collect = async (name: string, part: Part, time: number): Promise<Reading> => {
-    const nothing: Reading = { columns: [], observations: [] };
-    // A part that is still at the last tick's reading must not be entered twice.
-    if (late.has(name)) return nothing;
-    const signal = AbortSignal.timeout(options.timeoutMs);
-    const collecting = part.collect(time, signal);
+    const deadline = AbortSignal.timeout(options.timeoutMs);
+    // What was late is handed on by the next tick that it is ready for: the ends of its series must not be lost.
+    const collecting = late.get(name) ?? part.collect(time, AbortSignal.timeout(options.timeoutMs * patienceOfParts));
     const tooLate = new Promise<undefined>((resolve) => {
-      signal.addEventListener("abort", () => resolve(undefined), { once: true });
+      deadline.addEventListener("abort", () => resolve(undefined), { once: true });
     });
     try {
       const reading = await Promise.race([collecting, tooLate]);
-      if (reading !== undefined) return reading;
-      late.add(name);
-      const release = (): boolean => late.delete(name);
-      collecting.then(release, release);
-      options.log("warn", `${name}: not collected within ${options.timeoutMs} ms`);
+      if (reading !== undefined) {
+        late.delete(name);
+        return reading;
+      }
+      if (!late.has(name)) options.log("warn", `${name}: not collected within ${options.timeoutMs} ms`);
+      late.set(name, collecting);
     } catch (error) {
+      late.delete(name);
       options.log(
         "error",
         `${name}: collection failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
       );
     }
-    return nothing;
+    return { columns: [], observations: [] };
   };
 
   return {
@@ -108,6 +112,7 @@ export const createTicker = (parts: Readonly<Record<string, Part>>, options: Tic
     replace(name, part) {
       const old = current.get(name);
       if (old !== undefined) retired.push(old);
+      late.delete(name);
       if (part === undefined) current.delete(name);
       else current.set(name, part);
     },

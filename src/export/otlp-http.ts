@@ -24,6 +24,9 @@ const maxAnswerBytes = 4 * 1024 * 1024;
 /** Below the idle timeout of most servers and proxies; a shorter one in the server's Keep-Alive header wins. */
 const keepAliveMs = 30_000;
 
+/** Of no account as long as the connector returns its socket, which undici does not document. */
+const longestDialMs = 60_000;
+
 const readAnswer = async (chunks: AsyncIterable<Uint8Array>): Promise<Pick<Reply, "body" | "oversized">> => {
   const used: Uint8Array[] = [];
   let read = 0;
@@ -47,14 +50,14 @@ class HttpConnection {
   readonly #path: string;
   readonly #headers: Readonly<Record<string, string>>;
   readonly #pool: Pool;
-  /** A connection that is being made, which a destroyed pool would wait for. */
+  /** undici looks at a signal, and at its own end, only once it is connected: until then the socket is destroyed here. */
   #dialing: Socket | undefined;
   #dials = 0;
 
-  constructor(url: URL, headers: Readonly<Record<string, string>>, connectTimeoutMs: number) {
+  constructor(url: URL, headers: Readonly<Record<string, string>>) {
     this.#path = url.pathname + url.search;
     this.#headers = headers;
-    const dial = buildConnector({ timeout: connectTimeoutMs, allowH2: false });
+    const dial = buildConnector({ timeout: longestDialMs, allowH2: false });
     this.#pool = new Pool(url.origin, {
       connections: 1,
       // The caller's signal bounds the whole request.
@@ -91,8 +94,11 @@ class HttpConnection {
 
   async #request(body: Uint8Array, signal: AbortSignal): Promise<Reply> {
     const request = this.#pool.request({ method: "POST", path: this.#path, headers: this.#headers, body, signal });
-    // undici looks at the signal only once it is connected.
-    const { statusCode: status, headers, body: chunks } = await orAborted(request, signal);
+    const answer = await orAborted(request, signal).catch((error: unknown) => {
+      if (signal.aborted) this.#dialing?.destroy(new Error("aborted"));
+      throw error;
+    });
+    const { statusCode: status, headers, body: chunks } = answer;
     const content = await readAnswer(chunks).catch((error: unknown) => {
       // The status of an error says enough; a success is none before its body has told of rejected points.
       if (status >= 200 && status < 300) throw error;
@@ -137,7 +143,7 @@ export const createOtlpDestination = (config: OtlpConfig, dependencies: OtlpDepe
   return new OtlpDestination({
     config,
     host,
-    connection: new HttpConnection(url, headers, config.timeoutMs),
+    connection: new HttpConnection(url, headers),
     report: new DeliveryReport(log, { host, isTls }, secrets),
     clocks: { now, monotonic, random },
     maxRequestBytes,

@@ -1,10 +1,15 @@
-import koffi from "koffi";
+import { createRequire } from "node:module";
+import type Koffi from "koffi";
+
+// Not imported: that would end the process where koffi has no binary, which has probes and sockstat all the same.
+const require = createRequire(import.meta.url);
 
 /**
- * The C library of the running process, by koffi: the one file that imports koffi.
+ * The C library of the running process, by koffi: the one file that loads koffi.
  * Throws what koffi throws where it has no binary for this platform.
  */
 export const loadLibc = () => {
+  const koffi: typeof Koffi = require("koffi");
   const library = koffi.load(null);
   return {
     /** A synchronous C function from its prototype. koffi knows no ssize_t: write intptr_t. */

@@ -1,4 +1,3 @@
-/* oxlint-disable unicorn/require-post-message-target-origin -- that is a window's argument, not a thread's */
 import { parentPort } from "node:worker_threads";
 import type { Family } from "../model/sources.ts";
 import { bindGetAddrInfo } from "./getaddrinfo.ts";

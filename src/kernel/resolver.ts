@@ -1,4 +1,3 @@
-/* oxlint-disable unicorn/require-post-message-target-origin -- that is a window's argument, not a thread's */
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import type { Resolve } from "../model/sources.ts";

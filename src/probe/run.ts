@@ -25,6 +25,9 @@ export type Interruption = "deadline" | "cancelled";
 export const lastCall = (callback: () => void, ms: number): NodeJS.Timeout =>
   setTimeout(() => setImmediate(callback), ms);
 
+/** In whole nanoseconds: what is below is noise of the subtraction. */
+const secondsOf = (ms: number): number => Math.round(ms * 1e6) / 1e9;
+
 /** The clock of one run, and what the run has found so far. */
 export class Run {
   readonly #deps: ProbeDeps;
@@ -50,7 +53,7 @@ export class Run {
   begin(phase: Phase): () => void {
     const start = this.#deps.now();
     return () => {
-      this.#phases = { ...this.#phases, [phase]: (this.#deps.now() - start) / 1000 };
+      this.#phases = { ...this.#phases, [phase]: secondsOf(this.#deps.now() - start) };
     };
   }
 
@@ -63,7 +66,7 @@ export class Run {
     if (resolution.kind === "down") return this.down(resolution.error, "resolve", resolution.detail);
     if (resolution.kind === "not_run") return this.notRun(resolution.error, resolution.detail);
     if (isIP(host) === 0) {
-      this.#phases = { ...this.#phases, resolve: (this.#deps.now() - start - resolution.waitedMs) / 1000 };
+      this.#phases = { ...this.#phases, resolve: secondsOf(this.#deps.now() - start - resolution.waitedMs) };
     }
     return resolution;
   }
@@ -111,7 +114,7 @@ export class Run {
   }
 
   #ran(): Pick<Outcome, "seconds" | "phases" | "address"> {
-    const seconds = Math.max(0, this.#deps.now() - this.#start) / 1000;
+    const seconds = secondsOf(Math.max(0, this.#deps.now() - this.#start));
     return { seconds, phases: this.#phases, ...(this.address === undefined ? {} : { address: this.address }) };
   }
 }

@@ -51,8 +51,9 @@ describe("the file", () => {
     expect(loaded.file).toBe(at("other.yaml"));
   });
 
-  test("is looked for in the working directory and in /etc", () => {
-    expect(searchPlaces).toEqual(["config/sockscope.yaml", "/etc/sockscope/sockscope.yaml"]);
+  test("is looked for in the working directory, in /etc, and beside the source", () => {
+    const shipped = new URL("../../config/sockscope.yaml", import.meta.url).pathname;
+    expect(searchPlaces).toEqual(["config/sockscope.yaml", "/etc/sockscope/sockscope.yaml", shipped]);
   });
 
   test("may start with a byte order mark", async () => {

@@ -128,6 +128,14 @@ describe.skipIf(!onLinux)("the agent", () => {
     expect(await agent.stop()).toEqual({ code: 0, signal: null });
   });
 
+  test("runs on with neither a page nor a destination nor a target", async () => {
+    using file = configFile("host: { sockstat: on }");
+    await using agent = startAgent(file.path);
+    await agent.logged(/^no metrics are sent/);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    expect(await agent.stop()).toEqual({ code: 0, signal: null });
+  });
+
   test("a second signal ends it at once, whatever it waits for", async () => {
     await using receiver = await startOtlpReceiver();
     receiver.always("hang");

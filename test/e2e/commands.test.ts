@@ -85,7 +85,10 @@ describe("sockscope check", () => {
   });
 
   test("in a folder without one: the configuration that is shipped", async () => {
-    expect(await sockscope(["check"], { cwd: tmpdir() })).toMatchObject({ code: 0, stdout: `${root}config/sockscope.yaml: valid\n` });
+    expect(await sockscope(["check"], { cwd: tmpdir() })).toMatchObject({
+      code: 0,
+      stdout: `${root}config/sockscope.yaml: valid\n`,
+    });
   });
 
   test("--print shows no secret", async () => {

@@ -1,4 +1,3 @@
-/* oxlint-disable unicorn/require-post-message-target-origin -- that is a window's argument, not a thread's */
 import { parentPort } from "node:worker_threads";
 import { loadLibc } from "../../src/kernel/libc.ts";
 import type { Question } from "../../src/kernel/resolver-worker.ts";

@@ -1,0 +1,15 @@
+import { isRoot } from "./net-namespace.ts";
+
+const named = (name: string): string => process.env[`SOCKSCOPE_${name}`] ?? "";
+
+/** The real programs, by the variables that .ci/real-parts sets; empty where one is not there. */
+export const realParts = {
+  otelcol: named("OTELCOL"),
+  victoria: named("VICTORIA"),
+  prometheus: named("PROMETHEUS"),
+  promtool: named("PROMTOOL"),
+};
+
+/** Whether tests can run beside these programs, in a network namespace of their own. */
+export const canRun = (...parts: readonly (keyof typeof realParts)[]): boolean =>
+  isRoot && parts.every((part) => realParts[part] !== "");
