@@ -75,6 +75,7 @@ const result = {
         cpu: median(cpu),
         ratio: median(cpu.map((value, round) => value / (peerCpu[round] as number))),
         delay: median(delay),
+        quietDelay: Math.min(...delay),
         worstDelay: Math.max(...delay),
       },
     ]),

@@ -61,12 +61,12 @@ export const startAgent = async (options: CoreOptions): Promise<Agent> => {
   page = await openPage(config);
   const core = await createCore(options, consume);
 
-  const setDestination = (next: Config): void => {
+  const setDestination = async (next: Config): Promise<void> => {
     const { otlp } = next.export;
     const created = otlp && createOtlpDestination(otlp, { log, userAgent });
     void destination?.shutdown(AbortSignal.timeout(farewellMs));
     destination = created;
-    core.ticker.replace("delivery", created && createDeliveryPart(() => created.stats()));
+    await core.ticker.replace("delivery", created && createDeliveryPart(() => created.stats()));
   };
 
   const setTargets = async ({ probes }: Config, fresh: boolean): Promise<void> => {
@@ -109,7 +109,7 @@ export const startAgent = async (options: CoreOptions): Promise<Agent> => {
   };
 
   await core.setSources(config);
-  setDestination(config);
+  await setDestination(config);
   await setTargets(config, true);
   announce();
   void core.telemetry.collectNow();
@@ -124,7 +124,7 @@ export const startAgent = async (options: CoreOptions): Promise<Agent> => {
       config = { ...next, collection: old.collection, resource: old.resource };
       const sourceKeys = ["sockets", "host", "paths"] as const;
       if (sourceKeys.some((key) => !same(old[key], config[key]))) await core.setSources(config);
-      if (!same(old.export.otlp, config.export.otlp)) setDestination(config);
+      if (!same(old.export.otlp, config.export.otlp)) await setDestination(config);
       if (!same(old.export.prometheus, config.export.prometheus)) await replacePage(config);
       await setTargets(config, old.probes.concurrency !== config.probes.concurrency);
       log("info", `reloaded: ${countTargets(config.probes.targets.length)}`);

@@ -106,25 +106,29 @@ export const createCore = async (
     log,
   });
   const probes = createProbesPart(telemetry.record);
-  ticker.replace("probes", probes);
+  await ticker.replace("probes", probes);
   let closeSockets = (): void => undefined;
 
   const setSockets = async ({ sockets, paths }: Config): Promise<void> => {
-    closeSockets();
-    closeSockets = () => undefined;
-    if (sockets === "off") return ticker.replace("sockets", undefined);
-    const { read, close } = socketSource(libc, sockets);
-    closeSockets = close;
-    const ephemeral = await readEphemeralPorts(paths.proc);
-    ticker.replace("sockets", createSocketsPart({ config: sockets, read, ephemeral, now, log }));
+    const closeOld = closeSockets;
+    if (sockets === "off") {
+      closeSockets = () => undefined;
+      await ticker.replace("sockets", undefined);
+    } else {
+      const { read, close } = socketSource(libc, sockets);
+      closeSockets = close;
+      const ephemeral = await readEphemeralPorts(paths.proc);
+      await ticker.replace("sockets", createSocketsPart({ config: sockets, read, ephemeral, now, log }));
+    }
+    closeOld();
   };
 
-  const setHost = ({ sockets, paths, host }: Config): void => {
+  const setHost = async ({ sockets, paths, host }: Config): Promise<void> => {
     const connections = sockets !== "off" && sockets.protocols.includes("tcp");
     const wanted = platform() === "linux" && (host.sockstat || connections);
     const pageSize = libc === undefined ? undefined : Number(libc.func("int getpagesize()")());
     const settings = { proc: paths.proc, read: readProcFile, pageSize, sockstat: host.sockstat, connections, log };
-    ticker.replace("host", wanted ? createHostPart(settings) : undefined);
+    await ticker.replace("host", wanted ? createHostPart(settings) : undefined);
   };
 
   return {
@@ -134,7 +138,7 @@ export const createCore = async (
     run: (target, signal) => runProbe(target, { resolve: resolver.resolve, now }, signal),
     setSources: async (next) => {
       await setSockets(next);
-      setHost(next);
+      await setHost(next);
     },
     close: async () => {
       closeSockets();

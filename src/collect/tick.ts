@@ -13,8 +13,11 @@ export type Tick = {
 export type Ticker = {
   /** Reads all parts; never rejects, and ends within the timeout. */
   tick(): Promise<Tick>;
-  /** Puts a part in the place of the one of that name, or takes it away; the old part's series end with the next tick. */
-  replace(name: string, part: Part | undefined): void;
+  /**
+   * Puts a part in the place of the one of that name, or takes it away, when the running tick is over; the old part's
+   * series end with the next tick.
+   */
+  replace(name: string, part: Part | undefined): Promise<void>;
 };
 
 export type TickerOptions = {
@@ -97,19 +100,28 @@ export const createTicker = (parts: Readonly<Record<string, Part>>, options: Tic
     return { columns: [], observations: [] };
   };
 
+  let running: Promise<unknown> = Promise.resolve();
+
+  const readAll = async (): Promise<Tick> => {
+    const time = options.clock();
+    const leaving = await Promise.all(retired.splice(0).map((part) => part.end()));
+    const readings = await Promise.all([...current].map(([name, part]) => collect(name, part, time)));
+    const columns = readings.flatMap((reading) => reading.columns);
+    return {
+      time,
+      columns: leaving.length === 0 ? columns : withEnded(columns, leaving.flat()),
+      observations: readings.flatMap((reading) => reading.observations),
+    };
+  };
+
   return {
-    async tick() {
-      const time = options.clock();
-      const leaving = await Promise.all(retired.splice(0).map((part) => part.end()));
-      const readings = await Promise.all([...current].map(([name, part]) => collect(name, part, time)));
-      const columns = readings.flatMap((reading) => reading.columns);
-      return {
-        time,
-        columns: leaving.length === 0 ? columns : withEnded(columns, leaving.flat()),
-        observations: readings.flatMap((reading) => reading.observations),
-      };
+    tick() {
+      const tick = readAll();
+      running = tick;
+      return tick;
     },
-    replace(name, part) {
+    async replace(name, part) {
+      await running;
       const old = current.get(name);
       if (old !== undefined) retired.push(old);
       late.delete(name);

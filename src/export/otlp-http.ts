@@ -1,4 +1,5 @@
 import { Socket } from "node:net";
+import { unescape } from "node:querystring";
 import { buildConnector, Pool } from "undici";
 import type { OtlpConfig } from "../model/config.ts";
 import type { Log } from "../model/log.ts";
@@ -50,7 +51,7 @@ class HttpConnection {
   readonly #path: string;
   readonly #headers: Readonly<Record<string, string>>;
   readonly #pool: Pool;
-  /** undici looks at a signal, and at its own end, only once it is connected: until then the socket is destroyed here. */
+  /** undici looks at a signal only once it is connected: until then the socket has to be destroyed. */
   #dialing: Socket | undefined;
   #dials = 0;
 
@@ -87,8 +88,8 @@ class HttpConnection {
     }
   };
 
+  /** For after the last request has ended. */
   readonly close = (): void => {
-    this.#dialing?.destroy(new Error("closed"));
     this.#pool.destroy().catch(() => undefined);
   };
 
@@ -115,7 +116,7 @@ class HttpConnection {
 
 const credentialsOf = ({ username, password }: URL): Record<string, string> => {
   if (username === "" && password === "") return {};
-  const credentials = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  const credentials = `${unescape(username)}:${unescape(password)}`;
   return { authorization: `Basic ${Buffer.from(credentials).toString("base64")}` };
 };
 

@@ -124,15 +124,14 @@ const liveMetric = ({ descriptor, numbers, histograms }: MetricColumns, snapshot
     ...histograms.flatMap((column) => histogramPoints(column, snapshot)),
   ]);
 
-const endedMetric = ({ descriptor, ended }: MetricColumns, snapshot: Snapshot): JsonObject[] =>
-  metricOf(
-    descriptor,
-    ended.flatMap((column) => endedPoints(column, descriptor, snapshot)),
-  );
+const endedMetrics = ({ descriptor, ended }: MetricColumns, snapshot: Snapshot): JsonObject[] =>
+  ended
+    .flatMap((column) => endedPoints(column, descriptor, snapshot))
+    .flatMap((point) => metricOf(descriptor, [point]));
 
 /**
- * A snapshot as one `ExportMetricsServiceRequest` in OTLP/JSON, without a line break. Ended series come last, in metrics
- * of their own, as in the protobuf form. Meant for a snapshot that a person reads: it builds the whole tree.
+ * A snapshot as one `ExportMetricsServiceRequest` in OTLP/JSON, without a line break. Ended series come last, each
+ * in a metric of its own, as in the protobuf form. Meant for a snapshot that a person reads: it builds the whole tree.
  */
 export const encodeJson = (snapshot: Snapshot): string => {
   const { resource, scope, metrics } = snapshot;
@@ -145,7 +144,7 @@ export const encodeJson = (snapshot: Snapshot): string => {
             scope: { name: text(scope.name), ...(scope.version === "" ? {} : { version: text(scope.version) }) },
             metrics: [
               ...metrics.flatMap((metric) => liveMetric(metric, snapshot)),
-              ...metrics.flatMap((metric) => endedMetric(metric, snapshot)),
+              ...metrics.flatMap((metric) => endedMetrics(metric, snapshot)),
             ],
           },
         ],

@@ -46,6 +46,8 @@ type Frame = {
 type Part = {
   readonly frame: Frame;
   readonly points: number;
+  /** Every point gets a `Metric` of its own. */
+  readonly isApart?: boolean;
   readonly write: (out: PointWriter, span: Span) => number;
 };
 
@@ -66,7 +68,10 @@ const frameOf = ({ name, description, unit, kind }: MetricDescriptor): Frame => 
   return { head: head.written, data: dataOf[kind].tag, tail: tail.written };
 };
 
-/** Ended series come last: the collector's prometheus exporter drops what follows a flagged point in its message. */
+/**
+ * Ended series come last, each in a `Metric` of its own: the collector's prometheus exporter takes the first flagged
+ * point of a message and drops what follows it there, ended or live.
+ */
 function* partsOf({ metrics }: Snapshot): Generator<Part, void> {
   for (const { descriptor, numbers, histograms } of metrics) {
     const frame = frameOf(descriptor);
@@ -83,7 +88,12 @@ function* partsOf({ metrics }: Snapshot): Generator<Part, void> {
     const frame = frameOf(descriptor);
     const { kind } = dataOf[descriptor.kind];
     for (const column of ended) {
-      yield { frame, points: column.sets.length, write: (out, span) => out.ended(column, kind, span) };
+      yield {
+        frame,
+        points: column.sets.length,
+        isApart: true,
+        write: (out, span) => out.ended(column, kind, span),
+      };
     }
   }
 }
@@ -134,15 +144,23 @@ class OpenRequest {
   }
 
   /** Appends points of a part as far as they fit; returns the index of the first that does not. */
-  append({ frame, write }: Part, from: number, to: number): number {
+  append(part: Part, from: number, to: number): number {
+    if (part.isApart !== true) return this.#appendSpan(part, from, to);
+    let next = from;
+    while (next < to && this.#appendSpan(part, next, next + 1) > next) next++;
+    return next;
+  }
+
+  #appendSpan({ frame, isApart, write }: Part, from: number, to: number): number {
     const last = this.#metrics.at(-1);
-    const added = last?.frame === frame ? 0 : 2 * lengthField + frame.head.length + frame.tail.length;
+    const isSame = last?.frame === frame && isApart !== true;
+    const added = isSame ? 0 : 2 * lengthField + frame.head.length + frame.tail.length;
     const begin = this.#out.length;
     const next = write(this.#out, { from, to, limit: this.#maxBytes - this.#overhead - added });
     if (next === from) return next;
     this.points += next - from;
     this.#overhead += added;
-    if (last?.frame === frame) last.to = this.#out.length;
+    if (isSame) last.to = this.#out.length;
     else this.#metrics.push({ frame, from: begin, to: this.#out.length });
     return next;
   }

@@ -56,8 +56,11 @@ export class DeliveryReport {
     this.#log = log;
     this.#destination = `the OTLP destination ${url.host}`;
     this.#isTls = url.isTls;
-    // "Bearer x" may come back as "x".
-    this.#secrets = secrets.flatMap((value) => [value, ...value.split(/\s+/)]).filter(({ length }) => length > 3);
+    // "Bearer x" may come back as "x". The longest go first, so that none is left in part.
+    this.#secrets = secrets
+      .flatMap((value) => [value, ...value.split(/\s+/)])
+      .filter(({ length }) => length > 3)
+      .sort((a, b) => b.length - a.length);
   }
 
   failed(failure: Failed): void {
@@ -112,6 +115,7 @@ export class DeliveryReport {
     return quoted
       .replace(/[\p{C}\p{Z}]+/gu, " ")
       .trim()
-      .slice(0, longestQuote);
+      .slice(0, longestQuote)
+      .toWellFormed();
   }
 }

@@ -63,7 +63,12 @@ export const createSockDiag = (libc: Libc, protocols: readonly ("tcp" | "udp")[]
     }
   };
 
-  async function* dump(request: DumpRequest, signal: AbortSignal, report: DumpReport): AsyncGenerator<SocketBatch> {
+  async function* dump(
+    request: DumpRequest,
+    signal: AbortSignal,
+    report: DumpReport,
+    answered: Set<number>,
+  ): AsyncGenerator<SocketBatch> {
     const message = request.encode(++seq);
     if (Number(c.send(fd, message, message.length, 0)) < 0) throw failed("send()", libc.errno());
     for (;;) {
@@ -72,8 +77,8 @@ export const createSockDiag = (libc: Libc, protocols: readonly ("tcp" | "udp")[]
         const result = decodeReceive(buffer, await receive(signal), seq, request.protocol, batch);
         report.skipped += result.skipped;
         if (!result.done) continue;
-        if (result.errno === ENOENT) report.lacking.add(request.protocol);
-        else if (result.errno !== 0) throw failed("a dump", result.errno);
+        if (result.errno === 0) answered.add(request.protocol);
+        else if (result.errno !== ENOENT) throw failed("a dump", result.errno);
         if (batch.length > 0) yield batch;
         return;
       }
@@ -85,12 +90,15 @@ export const createSockDiag = (libc: Libc, protocols: readonly ("tcp" | "udp")[]
 
   async function* read(signal: AbortSignal, report: DumpReport): AsyncGenerator<SocketBatch> {
     if (fd < 0) open();
+    const answered = new Set<number>();
     let complete = false;
     try {
       for (const request of requests) {
         signal.throwIfAborted();
-        yield* dump(request, signal, report);
+        yield* dump(request, signal, report, answered);
       }
+      // One that answers for IPv4 alone is there: this host has no IPv6.
+      for (const { protocol } of requests) if (!answered.has(protocol)) report.lacking.add(protocol);
       complete = true;
     } finally {
       // A dump that was left half-way keeps its socket busy (EBUSY): the next one starts on a new socket.

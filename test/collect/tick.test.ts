@@ -73,7 +73,7 @@ describe("a part that is replaced", () => {
   test("ends its series once, but for those that the new part goes on with", async () => {
     const { ticker } = createTest({ probes: seriesPart(["a", "b"]) });
     await ticker.tick();
-    ticker.replace("probes", seriesPart(["b", "c"]));
+    await ticker.replace("probes", seriesPart(["b", "c"]));
     const { columns } = await ticker.tick();
     expect(pointsOf(columns).map(({ attributes }) => attributes["name"])).toEqual(["b", "c"]);
     expect(endedOf(columns).map(({ attributes }) => attributes["name"])).toEqual(["a"]);
@@ -84,7 +84,7 @@ describe("a part that is replaced", () => {
   test("that is taken away ends all of them", async () => {
     const { ticker } = createTest({ probes: seriesPart(["a"]) });
     await ticker.tick();
-    ticker.replace("probes", undefined);
+    await ticker.replace("probes", undefined);
     expect(endedOf((await ticker.tick()).columns).map(({ attributes }) => attributes["name"])).toEqual(["a"]);
     expect((await ticker.tick()).columns).toEqual([]);
   });

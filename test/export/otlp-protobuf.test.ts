@@ -1,83 +1,9 @@
-import { ValueType } from "@opentelemetry/api";
-import { ProtobufMetricsSerializer } from "@opentelemetry/otlp-transformer";
-import { resourceFromAttributes } from "@opentelemetry/resources";
-import {
-  AggregationTemporality,
-  DataPointType,
-  type MetricData,
-  type ResourceMetrics,
-} from "@opentelemetry/sdk-metrics";
 import * as fc from "fast-check";
-import protobuf from "protobufjs";
 import { describe, expect, test } from "vitest";
-import { type EncodedRequest, encodeRequests, pointsPerSlice } from "../../src/export/otlp-protobuf.ts";
-import { type AttributeSet, attributeSet, noAttributes, type Snapshot } from "../../src/model/columns.ts";
-import { decodeRequest, flattenPoints, type ReceivedPoint } from "../kit/otlp-receiver.ts";
-import { anySnapshot, descriptorOf, endedOf, numbersOf, snapshotOf, startMs, timeMs } from "../kit/otlp-snapshots.ts";
-
-const maxBytes = 4 * 1024 * 1024;
-
-const encode = (snapshot: Snapshot, limit = maxBytes): { requests: EncodedRequest[]; tooLarge: number } => {
-  const requests: EncodedRequest[] = [];
-  const steps = encodeRequests(snapshot, { maxBytes: limit });
-  for (;;) {
-    const step = steps.next();
-    if (step.done === true) return { requests, tooLarge: step.value };
-    if (step.value !== undefined) requests.push(step.value);
-  }
-};
-
-const decodeAll = (snapshot: Snapshot, limit?: number): ReceivedPoint[] =>
-  flattenPoints(encode(snapshot, limit).requests.map(({ body }) => decodeRequest(body)));
-
-const startOf = (kind: string, starts: Float64Array, index: number): number =>
-  kind === "gauge" ? 0 : (starts[index] ?? 0);
-
-/** What a receiver has to see, straight from the columns. */
-const expectedPoints = ({ time, metrics }: Snapshot): ReceivedPoint[] => {
-  const common = ({ descriptor: { name, unit, kind } }: Snapshot["metrics"][number]) => ({
-    name,
-    unit,
-    kind: kind === "gauge" || kind === "histogram" ? kind : ("sum" as const),
-    monotonic: kind === "counter",
-    temporality: kind === "gauge" ? 0 : 2,
-    time,
-  });
-  const live = metrics.flatMap((metric) => [
-    ...metric.numbers.flatMap(({ own, sets, starts, values }) =>
-      sets.map((set, index) => ({
-        ...common(metric),
-        attributes: { ...own.values, ...set.values },
-        start: startOf(metric.descriptor.kind, starts, index),
-        value: values[index] ?? 0,
-        flags: 0,
-      })),
-    ),
-    ...metric.histograms.flatMap(({ own, sets, starts, bounds, counts, sums }) =>
-      sets.map((set, index) => {
-        const buckets = [...counts].slice(index * (bounds.length + 1), (index + 1) * (bounds.length + 1));
-        return {
-          ...common(metric),
-          attributes: { ...own.values, ...set.values },
-          start: starts[index] ?? 0,
-          histogram: { count: buckets.reduce((a, b) => a + b, 0), sum: sums[index] ?? 0, bounds, counts: buckets },
-          flags: 0,
-        };
-      }),
-    ),
-  ]);
-  const ended = metrics.flatMap((metric) =>
-    metric.ended.flatMap(({ own, sets, starts }) =>
-      sets.map((set, index) => ({
-        ...common(metric),
-        attributes: { ...own.values, ...set.values },
-        start: startOf(metric.descriptor.kind, starts, index),
-        flags: 1,
-      })),
-    ),
-  );
-  return [...live, ...ended];
-};
+import { attributeSet, noAttributes } from "../../src/model/columns.ts";
+import { decodeAll, encode, expectedPoints } from "../kit/otlp-encoding.ts";
+import { decodeRequest, flattenPoints } from "../kit/otlp-receiver.ts";
+import { anySnapshot, descriptorOf, endedOf, numbersOf, snapshotOf, startMs } from "../kit/otlp-snapshots.ts";
 
 describe("encodeRequests", () => {
   test("a counter, as a whole message", () => {
@@ -230,6 +156,21 @@ describe("encodeRequests", () => {
     });
   });
 
+  test("every ended series has a metric message of its own, within the limit", () => {
+    const ended = endedOf(descriptorOf("a", "counter"), ...Array.from({ length: 50 }, (_, series) => ({ series })));
+    for (const limit of [4096, 500]) {
+      const { requests, tooLarge } = encode(snapshotOf(ended), limit);
+      const metrics = requests.flatMap(
+        ({ body }) => decodeRequest(body).resourceMetrics?.[0]?.scopeMetrics?.[0]?.metrics ?? [],
+      );
+      expect(metrics.map(({ sum }) => sum?.dataPoints?.length)).toEqual(Array.from({ length: 50 }, () => 1));
+      expect(metrics.every(({ name, unit, sum }) => name === "a" && unit === "By" && sum?.isMonotonic)).toBe(true);
+      expect(requests.every(({ body }) => body.length <= limit)).toBe(true);
+      expect(requests.length).toBeGreaterThan(limit === 500 ? 10 : 0);
+      expect(tooLarge).toBe(0);
+    }
+  });
+
   test("a metric without points and a snapshot without metrics leave nothing", () => {
     expect(encode(snapshotOf())).toEqual({ requests: [], tooLarge: 0 });
     expect(encode(snapshotOf(numbersOf(descriptorOf("a", "counter"), []))).requests).toEqual([]);
@@ -266,197 +207,5 @@ describe("encodeRequests", () => {
       }),
       { numRuns: 300 },
     );
-  });
-});
-
-describe("splitting", () => {
-  const many = snapshotOf(
-    numbersOf(descriptorOf("a", "counter"), [...Array(3000).keys()]),
-    endedOf(descriptorOf("a", "counter"), { series: 9 }),
-  );
-
-  test("every request has resource, scope and metric, and the order is kept", () => {
-    const limit = 10_000;
-    const { requests } = encode(many, limit);
-    expect(requests.length).toBeGreaterThan(10);
-    for (const { body } of requests.slice(0, -1)) expect(body.length).toBeGreaterThan(limit - 100);
-    for (const { body } of requests) {
-      const decoded = decodeRequest(body);
-      expect(decoded.resourceMetrics?.[0]?.resource?.attributes).toHaveLength(1);
-      expect(decoded.resourceMetrics?.[0]?.scopeMetrics?.[0]?.scope?.name).toBe("sockscope");
-    }
-    expect(decodeAll(many, limit)).toEqual(expectedPoints(many));
-  });
-
-  test("one point above the limit is left out and counted, the others go", () => {
-    const snapshot = snapshotOf({
-      descriptor: descriptorOf("a", "counter"),
-      numbers: [
-        {
-          own: noAttributes,
-          sets: [attributeSet({ i: 0 }), attributeSet({ i: "x".repeat(2000) }), attributeSet({ i: 2 })],
-          starts: Float64Array.of(0, 0, 0),
-          values: Float64Array.of(0, 1, 2),
-        },
-      ],
-      histograms: [],
-      ended: [],
-    });
-    expect(encode(snapshot, 1000).tooLarge).toBe(1);
-    expect(decodeAll(snapshot, 1000).map(({ value }) => value)).toEqual([0, 2]);
-  });
-
-  test("a resource above the limit loses every point, and nothing else happens", () => {
-    expect(encode({ ...many, resource: { long: "x".repeat(2000) } }, 1000)).toEqual({ requests: [], tooLarge: 3001 });
-  });
-
-  test("a body is not overwritten by later requests", () => {
-    const steps = encodeRequests(many, { maxBytes: 10_000 });
-    const first = steps.next().value;
-    if (typeof first !== "object") throw new Error("no request");
-    const copy = first.body.slice();
-    while (steps.next().done !== true);
-    expect(first.body).toEqual(copy);
-  });
-
-  test("no slice has more than 10,000 points", () => {
-    let handled = 0;
-    const counted = (series: number): AttributeSet => {
-      const otlp = Uint8Array.of(0x3a, 2, 0x0a, 0);
-      return {
-        values: { series },
-        get otlp() {
-          handled++;
-          return otlp;
-        },
-        set otlp(_bytes) {
-          throw new Error("encoded again");
-        },
-        labels: undefined,
-      };
-    };
-    const column = { own: noAttributes, sets: Array.from({ length: 25_000 }, (_, series) => counted(series)) };
-    const starts = new Float64Array(25_000).fill(startMs);
-    const descriptor = descriptorOf("a", "counter");
-    const snapshot = snapshotOf(
-      { descriptor, numbers: [{ ...column, starts, values: starts }], histograms: [], ended: [{ ...column, starts }] },
-      {
-        descriptor: descriptorOf("h", "histogram"),
-        numbers: [],
-        histograms: [{ ...column, starts, bounds: [], counts: new Float64Array(25_000), sums: starts }],
-        ended: [],
-      },
-    );
-    const slices: number[] = [];
-    for (const _ of encodeRequests(snapshot, { maxBytes })) {
-      slices.push(handled);
-      handled = 0;
-    }
-    slices.push(handled);
-    // A point that did not fit is looked at again in the next request.
-    expect(Math.max(...slices)).toBeLessThanOrEqual(pointsPerSlice + 1);
-    expect(slices.reduce((sum, count) => sum + count, 0)).toBeGreaterThanOrEqual(75_000);
-  });
-});
-
-/** The two fields of the one `ResourceMetrics`: resource, scope_metrics. */
-const fieldsOf = (body: Uint8Array): [resource: Uint8Array, scopeMetrics: Uint8Array] => {
-  const request = protobuf.Reader.create(body);
-  expect(request.uint32()).toBe(0x0a);
-  const metrics = protobuf.Reader.create(request.bytes());
-  expect(request.pos).toBe(body.length);
-  expect(metrics.uint32()).toBe(0x0a);
-  const first = metrics.bytes();
-  expect(metrics.uint32()).toBe(0x12);
-  return [first, metrics.bytes()];
-};
-
-describe("against the stock serializer", () => {
-  const resource = { "service.name": "sockscope", "host.name": "h" };
-  const scope = { name: "sockscope", version: "0.1.0" };
-  const sets = [...Array(300).keys()].map((port) => ({
-    "network.transport": "tcp",
-    "network.peer.address": `198.51.100.${port & 255}`,
-    "network.peer.port": port,
-    note: "ünïcode",
-    negative: -port,
-    share: port / 7,
-    overflow: port % 2 === 0,
-  }));
-  const times = { startTime: [startMs / 1000, 0] as [number, number], endTime: [timeMs / 1000, 0] as [number, number] };
-  const cumulative = { aggregationTemporality: AggregationTemporality.CUMULATIVE };
-  const values = sets.map((_, index) => (index - 100) * 1_234_567_891_011);
-
-  const sum = (name: string, valueType: ValueType, isMonotonic: boolean): MetricData => ({
-    descriptor: { name, description: `What ${name} says.`, unit: "By", valueType },
-    dataPointType: DataPointType.SUM,
-    ...cumulative,
-    isMonotonic,
-    dataPoints: sets.map((attributes, index) => ({ ...times, attributes, value: values[index] ?? 0 })),
-  });
-  const stock: ResourceMetrics = {
-    resource: resourceFromAttributes(resource),
-    scopeMetrics: [
-      {
-        scope,
-        metrics: [
-          sum("counter", ValueType.INT, true),
-          sum("state", ValueType.DOUBLE, false),
-          {
-            descriptor: { name: "rtt", description: "What rtt says.", unit: "By", valueType: ValueType.DOUBLE },
-            dataPointType: DataPointType.HISTOGRAM,
-            ...cumulative,
-            dataPoints: sets.map((attributes, index) => ({
-              ...times,
-              attributes,
-              value: {
-                buckets: { boundaries: [0.1, 1], counts: [index, 2, 2 ** 40] },
-                sum: index / 3,
-                count: index + 2 + 2 ** 40,
-              },
-            })),
-          },
-        ],
-      },
-    ],
-  };
-
-  const column = {
-    own: noAttributes,
-    sets: sets.map(attributeSet),
-    starts: new Float64Array(sets.length).fill(startMs),
-    values: Float64Array.from(values),
-  };
-  const ours: Snapshot = {
-    time: timeMs,
-    resource,
-    scope,
-    metrics: [
-      { descriptor: descriptorOf("counter", "counter"), numbers: [column], histograms: [], ended: [] },
-      { descriptor: descriptorOf("state", "updowncounter", "double"), numbers: [column], histograms: [], ended: [] },
-      {
-        descriptor: descriptorOf("rtt", "histogram", "double"),
-        numbers: [],
-        histograms: [
-          {
-            ...column,
-            bounds: [0.1, 1],
-            counts: Float64Array.from(sets.flatMap((_, index) => [index, 2, 2 ** 40])),
-            sums: Float64Array.from(sets, (_, index) => index / 3),
-          },
-        ],
-        ended: [],
-      },
-    ],
-  };
-
-  test("scope, metrics and points are the same bytes", () => {
-    const [theirResource, theirMetrics] = fieldsOf(
-      ProtobufMetricsSerializer.serializeRequest(stock) ?? new Uint8Array(),
-    );
-    const [ourResource, ourMetrics] = fieldsOf(encode(ours).requests[0]?.body ?? new Uint8Array());
-    expect(Buffer.compare(ourMetrics, theirMetrics)).toBe(0);
-    // The stock one writes dropped_attributes_count (field 2) even where it is 0.
-    expect(Buffer.concat([ourResource, Uint8Array.of(0x10, 0)]).equals(theirResource)).toBe(true);
   });
 });

@@ -97,7 +97,7 @@ describe("DeliveryReport", () => {
 
   test("a quote is bounded, printable and without header values", () => {
     const secret = "Bearer s3cr3t-t0k3n";
-    report(false, [secret]).refused(
+    report(false, ["s3cr", secret]).refused(
       refused(401, `no such token s3cr3t-t0k3n\n\u0000\u202e (${secret})${"é".repeat(500)}`),
     );
     const [line = ""] = lines;

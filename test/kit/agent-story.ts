@@ -1,36 +1,10 @@
 import { expect } from "vitest";
 import type { configFile, followAgent } from "./agent.ts";
+import { expectAsDocumented } from "./documented.ts";
 import { closedPort, openFlow, startEcho } from "./loopback.ts";
-import { readMetricsDoc } from "./metrics-doc.ts";
 import { flattenPoints, type ReceivedPoint, startOtlpReceiver } from "./otlp-receiver.ts";
 
 type Agent = ReturnType<typeof followAgent>;
-
-const kindOf = (point: ReceivedPoint): string => {
-  if (point.kind === "sum") return point.monotonic ? "Counter" : "Up-down counter";
-  return point.kind === "gauge" ? "Gauge" : "Histogram";
-};
-
-/** Every point has the unit, type and attributes that docs/METRICS.md gives its metric. */
-const expectAsDocumented = (points: readonly ReceivedPoint[]): void => {
-  const { metrics, seriesAttributes } = readMetricsDoc();
-  for (const point of points) {
-    const documented = metrics.get(point.name);
-    expect(documented, point.name).toBeDefined();
-    if (documented === undefined) continue;
-    expect([point.name, kindOf(point), point.unit]).toEqual([point.name, documented.instrument, documented.unit]);
-    if (point.kind !== "gauge") expect(point.temporality).toBe(2);
-    const allowed = [
-      ...documented.own,
-      ...(documented.series === undefined
-        ? []
-        : [...seriesAttributes(documented.series, "endpoint"), "team", "otel.metric.overflow"]),
-    ];
-    expect(allowed, point.name).toEqual(expect.arrayContaining(Object.keys(point.attributes)));
-    if (point.value !== undefined && documented.value === "int")
-      expect(Number.isInteger(point.value), point.name).toBe(true);
-  }
-};
 
 const seriesKey = ({ name, attributes }: ReceivedPoint): string =>
   `${name} ${JSON.stringify(Object.entries(attributes).sort(([a], [b]) => (a < b ? -1 : 1)))}`;
@@ -137,7 +111,7 @@ export const tellAgentStory = async (file: ReturnType<typeof configFile>, start:
   }
   expect(flagged.every(({ value }) => value === undefined)).toBe(true);
 
-  expectAsDocumented(all());
+  expectAsDocumented(all(), { groupBy: "endpoint", targetAttributes: ["team"] });
   for (const { message } of receiver.requests) {
     const keys = flattenPoints([message]).map(seriesKey);
     expect(new Set(keys).size).toBe(keys.length);

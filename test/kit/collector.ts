@@ -20,10 +20,7 @@ const own = "http://127.0.0.1:8888/metrics";
  * Starts the real Collector with the shipped configuration as it is, and files of test/collector over it. With a `file`
  * it also writes all it exports there, a line of OTLP JSON a batch.
  */
-export const startCollector = async ({
-  overlays = [],
-  file,
-}: { overlays?: readonly string[]; file?: string } = {}) => {
+export const startCollector = async ({ overlays = [], file }: { overlays?: readonly string[]; file?: string } = {}) => {
   const files = [shipped, ...(file === undefined ? [] : [extra("file.yaml")]), ...overlays.map(extra)];
   const program = await startProgram(
     {

@@ -10,6 +10,8 @@ export type DocumentedMetric = {
   readonly own: readonly string[];
   /** What a series is one of, as the section on series has it; undefined where the metric has no series attributes. */
   readonly series: string | undefined;
+  /** The names of its samples in Prometheus. */
+  readonly prometheus: readonly string[];
 };
 
 const named = (text: string): string[] => [...text.matchAll(/`([a-z_.]+)`/g)].map(([, name = ""]) => name);
@@ -18,7 +20,14 @@ const metricOf = (section: string): DocumentedMetric | undefined => {
   const [, instrument, unit, value] = /^- (.+?), unit `(.+?)`, (int|double)/m.exec(section) ?? [];
   if (instrument === undefined || unit === undefined || value === undefined) return undefined;
   const attributes = /^- Attributes: (.*)$/m.exec(section)?.[1] ?? "";
-  return { instrument, unit, value, own: named(attributes), series: /\[([^\]]+)\]\(#series\)/.exec(attributes)?.[1] };
+  return {
+    instrument,
+    unit,
+    value,
+    own: named(attributes),
+    series: /\[([^\]]+)\]\(#series\)/.exec(attributes)?.[1],
+    prometheus: named(/^- Prometheus: (.*)$/m.exec(section)?.[1] ?? ""),
+  };
 };
 
 /** docs/METRICS.md as a reader understands it. */

@@ -150,6 +150,8 @@ export type ReceivedRequest = {
   readonly method: string;
   readonly path: string;
   readonly headers: IncomingHttpHeaders;
+  /** Tells the connections apart. */
+  readonly clientPort: number | undefined;
   /** As it came, compressed or not. */
   readonly body: Buffer;
   readonly uncompressedBytes: number;
@@ -209,6 +211,7 @@ export const startOtlpReceiver = async ({ port: wantedPort = 0 } = {}) => {
       method,
       path,
       headers,
+      clientPort: request.socket.remotePort,
       body,
       uncompressedBytes: plain.length,
       message,

@@ -1,0 +1,168 @@
+import { once } from "node:events";
+import { createServer, type Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import { describe, expect, test } from "vitest";
+import { after, everyMs, freePort, noise, numbered, portOf, useDelivery, values } from "../kit/otlp-delivery.ts";
+
+const { destination, lines, receiver } = useDelivery();
+
+describe("no answer", () => {
+  test.each(["hang", "dribble"] as const)("%s ends at the deadline and is retried", async (answer) => {
+    const to = await receiver();
+    to.answer(answer);
+    const from = destination(to.url, { timeoutMs: 300 });
+    await from.export(numbered(1));
+    await from.flush(after(5000));
+    expect(values(to)).toEqual([1]);
+    const [first, second] = to.requests;
+    const pause = (second?.at ?? 0) - (first?.at ?? 0);
+    expect(pause).toBeGreaterThan(280);
+    expect(pause).toBeLessThan(2000);
+    expect(lines).toEqual([
+      `warn cannot reach the OTLP destination 127.0.0.1:${to.port} (no answer in 300 ms): requests are queued and retried`,
+      `info the OTLP destination 127.0.0.1:${to.port} is back: 1 request waited`,
+    ]);
+  });
+
+  test("a lost connection is retried", async () => {
+    const to = await receiver();
+    to.answer("reset");
+    const from = destination(to.url);
+    await from.export(numbered(1));
+    await from.flush(after(5000));
+    expect(to.requests).toHaveLength(2);
+    expect(values(to)).toEqual([1]);
+    expect(lines).toHaveLength(2);
+  });
+
+  test("an idle connection that the server has closed is no outage", async () => {
+    const to = await receiver();
+    to.answer({ status: 200 }, "reset");
+    const from = destination(to.url);
+    await from.export(numbered(1));
+    await from.flush(after(5000));
+    await from.export(numbered(2));
+    await from.flush(after(5000));
+    expect(values(to)).toEqual([1, 2]);
+    expect(to.requests).toHaveLength(3);
+    expect(lines).toEqual([]);
+  });
+
+  test("what is exported while nothing listens arrives in order when the receiver comes up", async () => {
+    const port = await freePort();
+    const from = destination(`http://127.0.0.1:${port}/v1/metrics`);
+    for (const value of [1, 2, 3, 4]) await from.export(numbered(value));
+    await sleep(200);
+    expect(from.stats()).toMatchObject({ sentPoints: 0, lastSuccessMs: undefined });
+    expect(from.stats().queueBytes).toBeGreaterThan(0);
+    const to = await receiver(port);
+    await from.flush(after(5000));
+    expect(values(to)).toEqual([1, 2, 3, 4]);
+    expect(from.stats()).toMatchObject({ queueBytes: 0, sentPoints: 4 });
+    expect(lines).toEqual([
+      `warn cannot reach the OTLP destination 127.0.0.1:${port} (ECONNREFUSED): requests are queued and retried`,
+      `info the OTLP destination 127.0.0.1:${port} is back: 4 requests waited`,
+    ]);
+  });
+
+  test("a request older than max_elapsed_time is given up, newer ones go on", async () => {
+    const to = await receiver();
+    to.always({ status: 503 });
+    const retry = everyMs(30, 100);
+    const from = destination(to.url, { retry });
+    await from.export(noise(3));
+    await from.export(numbered(9));
+    await to.until((requests) => requests.some(({ message }) => JSON.stringify(message).includes('"asInt":"9"')));
+    expect(from.stats().dropped.expired).toBe(3);
+    expect(to.requests.length).toBeGreaterThanOrEqual(3);
+    to.always({ status: 200 });
+    await from.flush(after(5000));
+    expect(values(to)).toEqual([9]);
+  });
+
+  test("a server that does not speak HTTP/1.1 says so", async () => {
+    const server = createServer((socket) => {
+      // The SETTINGS frame of HTTP/2, as a gRPC port begins.
+      socket.on("error", () => undefined).once("data", () => socket.end(Buffer.from("000000040000000000", "hex")));
+    }).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const from = destination(`http://127.0.0.1:${portOf(server)}/v1/metrics`);
+    await from.export(numbered(1));
+    await from.flush(after(100));
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toContain("for a TLS port write https:// in export.otlp.endpoint");
+    server.close();
+  });
+
+  test("a TLS handshake that hangs ends at the deadline", async () => {
+    const sockets: Socket[] = [];
+    const server = createServer((socket) => sockets.push(socket.resume())).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const from = destination(`https://127.0.0.1:${portOf(server)}/v1/metrics`, { timeoutMs: 150 });
+    await from.export(numbered(1));
+    const begin = performance.now();
+    while (sockets.length < 2 && performance.now() - begin < 5000) await sleep(10);
+    expect(sockets.length).toBeGreaterThanOrEqual(2);
+    expect(performance.now() - begin).toBeLessThan(2000);
+    await from.shutdown(AbortSignal.abort());
+    server.close();
+    await once(server, "close");
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toContain("(no answer in 150 ms)");
+  });
+
+  test("TLS on a plain port says so", async () => {
+    const to = await receiver();
+    const from = destination(to.url.replace("http:", "https:"));
+    await from.export(numbered(1));
+    await from.flush(after(100));
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toContain("; if this port speaks plain HTTP, write http:// in export.otlp.endpoint");
+  });
+});
+
+describe("a full queue", () => {
+  test("drops the oldest while the destination is down, and counts their points", async () => {
+    const port = await freePort();
+    const from = destination(`http://127.0.0.1:${port}/v1/metrics`, { compression: "none", queueBytes: 1000 });
+    // 138 bytes each.
+    for (let value = 1; value <= 20; value++) await from.export(numbered(value));
+    await sleep(50);
+    const { queueBytes, dropped } = from.stats();
+    expect(queueBytes).toBeLessThanOrEqual(1000);
+    expect(queueBytes).toBeGreaterThan(800);
+    const to = await receiver(port);
+    await from.flush(after(5000));
+    const kept = values(to);
+    expect(kept.length + dropped.queue_full).toBe(20);
+    expect(kept).toEqual(Array.from({ length: kept.length }, (_, index) => dropped.queue_full + index + 1));
+  });
+
+  test("drops nothing while the destination takes requests", async () => {
+    const to = await receiver();
+    const from = destination(to.url, { compression: "none", queueBytes: 20_000 }, 8000);
+    await from.export(noise(10_000), after(10_000));
+    await from.flush(after(10_000));
+    expect(to.points()).toHaveLength(10_000);
+    expect(from.stats()).toMatchObject({ sentPoints: 10_000, dropped: { queue_full: 0 } });
+  });
+
+  test("waits for room no longer than the caller's signal", async () => {
+    const to = await receiver();
+    to.always("hang");
+    const from = destination(to.url, { compression: "none", queueBytes: 20_000 }, 8000);
+    const begin = performance.now();
+    await from.export(noise(10_000), after(200));
+    expect(performance.now() - begin).toBeLessThan(2000);
+    expect(from.stats().dropped.queue_full).toBeGreaterThan(9000);
+    expect(from.stats().queueBytes).toBeLessThanOrEqual(20_000);
+  });
+
+  test("drops a request above the bound", async () => {
+    const to = await receiver();
+    const from = destination(to.url, { compression: "none", queueBytes: 1000 });
+    await from.export(noise(100));
+    expect(from.stats()).toMatchObject({ queueBytes: 0, dropped: { queue_full: 100 } });
+    expect(to.requests).toEqual([]);
+  });
+});

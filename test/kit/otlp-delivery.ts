@@ -1,0 +1,91 @@
+import { createServer, type Server } from "node:net";
+import { once } from "node:events";
+import { afterEach, expect } from "vitest";
+import type { OtlpDestination } from "../../src/export/otlp-destination.ts";
+import { createOtlpDestination } from "../../src/export/otlp-http.ts";
+import type { Snapshot } from "../../src/model/columns.ts";
+import type { OtlpConfig } from "../../src/model/config.ts";
+import { type OtlpReceiver, startOtlpReceiver } from "./otlp-receiver.ts";
+import { descriptorOf, numbersOf, snapshotOf } from "./otlp-snapshots.ts";
+
+export const secret = "Bearer s3cr3t-t0k3n";
+export const mib = 1024 * 1024;
+
+export const after = (ms: number): AbortSignal => AbortSignal.timeout(ms);
+
+/** A retry configuration with one interval in ms. */
+export const everyMs = (ms: number, maxElapsedMs = 0): OtlpConfig["retry"] => ({
+  initialIntervalMs: ms,
+  multiplier: 1,
+  randomizationFactor: 0,
+  maxIntervalMs: ms,
+  maxElapsedMs,
+});
+
+/** One point whose value tells the snapshots apart. */
+export const numbered = (value: number): Snapshot => snapshotOf(numbersOf(descriptorOf("a", "counter"), [value]));
+
+/** As many points, whose values do not compress well. */
+export const noise = (points: number): Snapshot =>
+  snapshotOf(
+    numbersOf(
+      descriptorOf("a", "counter"),
+      Array.from({ length: points }, (_, index) => (index * 2_654_435_761) % 2 ** 32),
+    ),
+  );
+
+export const values = (from: OtlpReceiver): (number | undefined)[] => from.points().map(({ value }) => value);
+
+export const portOf = (server: Server): number => {
+  const address = server.address();
+  return typeof address === "object" && address !== null ? address.port : 0;
+};
+
+/** A port on loopback where nothing listens. */
+export const freePort = async (): Promise<number> => {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const port = portOf(server);
+  server.close();
+  await once(server, "close");
+  return port;
+};
+
+/** Receivers, destinations and their log lines, which end with each test of the file. No line may hold the secret. */
+export const useDelivery = () => {
+  const lines: string[] = [];
+  const cleanup: (() => Promise<unknown>)[] = [];
+  afterEach(async () => {
+    for (const close of cleanup.splice(0).toReversed()) await close();
+    expect(lines.splice(0).join("\n")).not.toContain("s3cr3t");
+  });
+  return {
+    /** Each `level message`. */
+    lines,
+    receiver: async (port = 0): Promise<OtlpReceiver> => {
+      const started = await startOtlpReceiver({ port });
+      cleanup.push(started.close);
+      return started;
+    },
+    destination: (url: string, config: Partial<OtlpConfig> = {}, maxRequestBytes = 4 * mib): OtlpDestination => {
+      const created = createOtlpDestination(
+        {
+          url,
+          compression: "gzip",
+          headers: { Authorization: secret },
+          timeoutMs: 5000,
+          retry: everyMs(20),
+          queueBytes: 64 * mib,
+          ...config,
+        },
+        {
+          log: (level, message) => void lines.push(`${level} ${message}`),
+          userAgent: "sockscope/0.1.0 OTel-OTLP-Exporter-JavaScript/0.301.0",
+          maxRequestBytes,
+        },
+      );
+      cleanup.push(() => created.shutdown(AbortSignal.abort()));
+      return created;
+    },
+  };
+};
