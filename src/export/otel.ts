@@ -180,7 +180,11 @@ export const createTelemetry = (options: TelemetryOptions): Telemetry => {
       },
     ],
   });
-  const provider = new MeterProvider({ resource: resourceFromAttributes(resource), readers: [reader] });
+  const provider = new MeterProvider({
+    resource: resourceFromAttributes(resource),
+    readers: [reader],
+    sdkMetricsEnabled: true,
+  });
   const meter = provider.getMeter(scopeName, version);
   const observables = createObservables(meter);
   meter.addBatchObservableCallback(

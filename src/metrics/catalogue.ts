@@ -49,6 +49,8 @@ export const attributes = {
     description: "The transport protocol.",
   },
   "network.type": { type: "string", values: ["ipv4", "ipv6"], description: "By address: an IPv4-mapped one is ipv4." },
+  "otel.component.name": { type: "string", description: "The SDK component, unique in the process." },
+  "otel.component.type": { type: "string", description: "The kind of SDK component." },
   "otel.metric.overflow": {
     type: "boolean",
     description: "True on the series that holds what had no room for a series of its own.",
@@ -557,6 +559,17 @@ export const catalogue = {
     series: "none",
     own: ["sockscope.destination", "sockscope.drop.reason"],
     description: "Data points that were given up.",
+  },
+  "otel.sdk.metric_reader.collection.duration": {
+    carrier: "sdk",
+    kind: "histogram",
+    unit: "s",
+    value: "double",
+    series: "none",
+    own: ["otel.component.name", "otel.component.type"],
+    optional: ["error.type"],
+    bounds: [],
+    description: "Collections of the SDK's reader; the SDK records it itself, without buckets.",
   },
 } as const satisfies Record<string, Row>;
 

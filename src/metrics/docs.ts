@@ -20,7 +20,7 @@ const areas: Readonly<Record<string, readonly string[]>> = {
     "sockscope.udp.",
   ],
   Host: ["sockscope.sockstat."],
-  Agent: ["sockscope.agent."],
+  Agent: ["sockscope.agent.", "otel.sdk."],
 };
 
 const instruments = {
@@ -102,7 +102,9 @@ const attributesLine = ({ series, own, optional }: Metric): string => {
 
 const boundsLine = ({ instrument, unit, bounds }: Metric): string[] => {
   if (instrument !== "histogram") return [];
-  return [`- Bounds: ${bounds === undefined ? "by the configuration" : `${bounds.join(", ")} ${unit}`}`];
+  return [
+    `- Bounds: ${bounds === undefined ? "by the configuration" : bounds.length === 0 ? "none" : `${bounds.join(", ")} ${unit}`}`,
+  ];
 };
 
 const prometheusLine = ({ instrument, prometheus }: Metric): string =>

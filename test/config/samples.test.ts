@@ -34,7 +34,7 @@ const schema: Schema = JSON.parse(renderSchema());
 const keys = keysOf(schema);
 
 describe("samples", () => {
-  const samples = globSync("config/**/*.yaml", { cwd: root }).sort();
+  const samples = globSync(["config/*.yaml", "config/examples/*.yaml"], { cwd: root }).sort();
 
   test("are four", () => {
     expect(samples).toEqual([
