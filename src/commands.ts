@@ -69,7 +69,7 @@ export const commandTable = {
     exit: "0 valid, 2 wrong usage or configuration",
   },
   probe: {
-    summary: "probe endpoints now, a line each",
+    summary: "probe endpoints now, one after the other, a line each",
     words: "URL...",
     options: ["timeout", "count", "json"],
     examples: [

@@ -39,7 +39,10 @@ export const collectOnce = async (options: CoreOptions, forMs: number): Promise<
   return latest;
 };
 
-/** `count` runs of each target, one after the other; each result as it comes. True when all were answered or not refused. */
+/**
+ * `count` rounds over the targets, one run at a time so that none disturbs another's figures; each result as it comes.
+ * True when none was down and the agent could run all of them.
+ */
 export const probeNow = async (
   targets: readonly Target[],
   count: number,
@@ -47,16 +50,14 @@ export const probeNow = async (
   onResult: (result: { readonly target: Target; readonly outcome: Outcome }) => void,
 ): Promise<boolean> => {
   const resolver = createResolver({ libc: tryLibc(log) });
+  const deps = { resolve: resolver.resolve, now };
   let good = true;
+  const show = (target: Target, outcome: Outcome): void => {
+    if (outcome.kind === "down" || outcome.kind === "not_run") good = false;
+    onResult({ target, outcome });
+  };
   for (let round = 0; round < count; round++) {
-    await probeAll(
-      { targets, concurrency: 64 },
-      (target, signal) => runProbe(target, { resolve: resolver.resolve, now }, signal),
-      (target, outcome) => {
-        if (outcome.kind === "down" || outcome.kind === "not_run") good = false;
-        onResult({ target, outcome });
-      },
-    );
+    await probeAll({ targets, concurrency: 1 }, (target, signal) => runProbe(target, deps, signal), show);
   }
   await resolver.close();
   return good;

@@ -126,7 +126,7 @@ Commands:
   run           run the agent until SIGTERM or SIGINT; SIGHUP reloads the file (the default)
   once          run every probe once, collect twice, print the second collection
   check         validate the configuration and name every fault with its place
-  probe URL...  probe endpoints now, a line each
+  probe URL...  probe endpoints now, one after the other, a line each
   metrics       print the catalogue of metrics
 
 Global options:
