@@ -34,7 +34,17 @@ const statusRemedy = ({ status = 0, reason }: Failed | Refused): string | undefi
   if (status === 415) return "check that it takes OTLP protobuf, and export.otlp.compression";
   if (status >= 300 && status < 400)
     return "redirects are not followed: write the final address in export.otlp.endpoint";
+  if (status === 429 || status === 503)
+    return "it is overloaded: a collector answers so when its memory_limiter or a queue is full";
   return /^(?:UND_)?ERR_INVALID_/.test(reason) ? "check export.otlp.headers" : undefined;
+};
+
+const reachRemedy = ({ reason }: Failed | Refused): string | undefined => {
+  if (reason === "ECONNREFUSED") return "check that it runs and listens there";
+  if (reason === "ENOTFOUND" || reason === "EAI_AGAIN") return "check the host of export.otlp.endpoint";
+  if (/^(?:EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|UND_ERR_CONNECT_TIMEOUT)$/.test(reason))
+    return "check the network up to there, and the host of export.otlp.endpoint";
+  return reason.startsWith("no answer") ? "if it is only slow, raise export.otlp.timeout" : undefined;
 };
 
 /**
@@ -105,7 +115,10 @@ export class DeliveryReport {
   }
 
   #remedy(failure: Failed | Refused): string {
-    const remedy = (this.#isProven ? undefined : schemeRemedy(failure, this.#isTls)) ?? statusRemedy(failure);
+    const remedy =
+      (this.#isProven ? undefined : schemeRemedy(failure, this.#isTls)) ??
+      statusRemedy(failure) ??
+      reachRemedy(failure);
     return remedy === undefined ? "" : `; ${remedy}`;
   }
 

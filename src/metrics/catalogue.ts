@@ -49,7 +49,7 @@ export const attributes = {
     description: "The transport protocol.",
   },
   "network.type": { type: "string", values: ["ipv4", "ipv6"], description: "By address: an IPv4-mapped one is ipv4." },
-  "otel.component.name": { type: "string", description: "The SDK component, unique in the process." },
+  "otel.component.name": { type: "string", description: "The SDK component, by a name that no other one has." },
   "otel.component.type": { type: "string", description: "The kind of SDK component." },
   "otel.metric.overflow": {
     type: "boolean",
@@ -155,7 +155,7 @@ export const catalogue = {
   "sockscope.probe.up": {
     carrier: "producer",
     kind: "updowncounter",
-    unit: "1",
+    unit: "{target}",
     value: "int",
     series: "target",
     own: [],
@@ -275,7 +275,8 @@ export const catalogue = {
     value: "int",
     series: "group",
     own: ["network.io.direction"],
-    description: "transmit: tcpi_bytes_acked. receive: tcpi_bytes_received.",
+    description:
+      "transmit: tcpi_bytes_acked, receive: tcpi_bytes_received; the kernel counts the SYN that a client sent and FINs as a byte each.",
   },
   "sockscope.flow.segments": {
     carrier: "producer",
@@ -527,7 +528,7 @@ export const catalogue = {
   "sockscope.agent.capability": {
     carrier: "sdk",
     kind: "updowncounter",
-    unit: "1",
+    unit: "{source}",
     value: "int",
     series: "none",
     own: ["sockscope.agent.source"],

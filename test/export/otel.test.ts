@@ -131,7 +131,7 @@ describe("columns as the SDK's MetricData", () => {
   test("can be read by any stock exporter, and make their points only then", () => {
     const data = toMetricData(up, 2000.5);
     expect(Object.getOwnPropertyDescriptor(data, "dataPoints")).not.toHaveProperty("value");
-    expect(data.descriptor).toMatchObject({ name: "sockscope.probe.up", unit: "1" });
+    expect(data.descriptor).toMatchObject({ name: "sockscope.probe.up", unit: "{target}" });
     expect(data).toMatchObject({ isMonotonic: false });
     expect(data.dataPoints).toEqual([
       { attributes: { "sockscope.probe.name": "a" }, value: 1, startTime: [1, 500_250_000], endTime: [2, 500_000] },

@@ -99,7 +99,7 @@ describe("answers", () => {
     for (const { body } of refused) expect(body.equals(to.requests.at(-3)?.body ?? Buffer.alloc(0))).toBe(true);
     expect(values(to)).toEqual([1, 2, 3]);
     expect(lines).toEqual([
-      `warn the OTLP destination 127.0.0.1:${to.port} answers with status 503: requests are queued and retried`,
+      `warn the OTLP destination 127.0.0.1:${to.port} answers with status 503: requests are queued and retried; it is overloaded: a collector answers so when its memory_limiter or a queue is full`,
       `info the OTLP destination 127.0.0.1:${to.port} is back: 3 requests waited`,
     ]);
   });

@@ -19,7 +19,7 @@ describe("no answer", () => {
     expect(pause).toBeGreaterThan(280);
     expect(pause).toBeLessThan(2000);
     expect(lines).toEqual([
-      `warn cannot reach the OTLP destination 127.0.0.1:${to.port} (no answer in 300 ms): requests are queued and retried`,
+      `warn cannot reach the OTLP destination 127.0.0.1:${to.port} (no answer in 300 ms): requests are queued and retried; if it is only slow, raise export.otlp.timeout`,
       `info the OTLP destination 127.0.0.1:${to.port} is back: 1 request waited`,
     ]);
   });
@@ -60,7 +60,7 @@ describe("no answer", () => {
     expect(values(to)).toEqual([1, 2, 3, 4]);
     expect(from.stats()).toMatchObject({ queueBytes: 0, sentPoints: 4 });
     expect(lines).toEqual([
-      `warn cannot reach the OTLP destination 127.0.0.1:${port} (ECONNREFUSED): requests are queued and retried`,
+      `warn cannot reach the OTLP destination 127.0.0.1:${port} (ECONNREFUSED): requests are queued and retried; check that it runs and listens there`,
       `info the OTLP destination 127.0.0.1:${port} is back: 4 requests waited`,
     ]);
   });

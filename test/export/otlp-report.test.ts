@@ -24,7 +24,7 @@ describe("DeliveryReport", () => {
     destination.delivered(delivered(), 12);
     destination.delivered(delivered(), 11);
     expect(lines).toEqual([
-      "warn cannot reach the OTLP destination c:4318 (ECONNREFUSED): requests are queued and retried",
+      "warn cannot reach the OTLP destination c:4318 (ECONNREFUSED): requests are queued and retried; check that it runs and listens there",
       "info the OTLP destination c:4318 is back: 12 requests waited",
     ]);
   });
@@ -32,7 +32,7 @@ describe("DeliveryReport", () => {
   test("a destination that answers, but not now", () => {
     report().failed(failed("status 503", 503));
     expect(lines).toEqual([
-      "warn the OTLP destination c:4318 answers with status 503: requests are queued and retried",
+      "warn the OTLP destination c:4318 answers with status 503: requests are queued and retried; it is overloaded: a collector answers so when its memory_limiter or a queue is full",
     ]);
   });
 
@@ -86,6 +86,19 @@ describe("DeliveryReport", () => {
   ])("TLS %s and %s: the scheme may be wrong", (isTls, reason, remedy) => {
     report(isTls).failed(failed(reason));
     expect(lines[0]).toContain(remedy);
+  });
+
+  test.each([
+    ["ENOTFOUND", "check the host of export.otlp.endpoint"],
+    ["EAI_AGAIN", "check the host of export.otlp.endpoint"],
+    ["EHOSTUNREACH", "check the network up to there, and the host of export.otlp.endpoint"],
+    ["UND_ERR_CONNECT_TIMEOUT", "check the network up to there, and the host of export.otlp.endpoint"],
+    ["no answer in 10000 ms", "if it is only slow, raise export.otlp.timeout"],
+  ])("without an answer (%s), it says where to look", (reason, remedy) => {
+    report().failed(failed(reason));
+    expect(lines).toEqual([
+      `warn cannot reach the OTLP destination c:4318 (${reason}): requests are queued and retried; ${remedy}`,
+    ]);
   });
 
   test("a destination that has worked has no wrong scheme", () => {

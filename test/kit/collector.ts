@@ -12,7 +12,7 @@ const extra = (name: string): string => join(root, "test/collector", name);
 
 /** Where the shipped configuration listens. */
 export const collectorUrl = "http://127.0.0.1:4318";
-const page = "http://127.0.0.1:8889/metrics";
+export const collectorPage = "http://127.0.0.1:8889/metrics";
 /** The Collector's metrics about itself. */
 const own = "http://127.0.0.1:8888/metrics";
 
@@ -34,8 +34,7 @@ export const startCollector = async ({ overlays = [], file }: { overlays?: reado
   return {
     ...program,
     /** What its prometheus exporter shows now. */
-    page: () => read(page),
-    pageUrl: page,
+    page: () => read(collectorPage),
     /** The points that its file exporter has written. */
     exported: (): ReceivedPoint[] => (file === undefined ? [] : readExported(file)),
     /** The sum of one of its own counters over all series; 0 before the first. */

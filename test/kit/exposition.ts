@@ -1,7 +1,8 @@
 export type Labels = Readonly<Record<string, string>>;
 export type ExposedSample = { readonly name: string; readonly labels: Labels; readonly value: number };
 
-const parseValue = (text: string): number => (/Inf$/.test(text) ? Number(`${text}inity`.replace("+", "")) : Number(text));
+const parseValue = (text: string): number =>
+  text.endsWith("Inf") ? Number(`${text}inity`.replace("+", "")) : Number(text);
 
 /** What a page in the Prometheus text format of any program shows, read without judging it. */
 export const parseExposition = (text: string) => {

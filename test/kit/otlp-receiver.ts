@@ -78,6 +78,9 @@ export const decodeRequest = (body: Uint8Array): MetricsRequest => {
 const valueOf = ({ stringValue, boolValue, intValue, doubleValue }: AnyValue): string | number | boolean =>
   stringValue ?? boolValue ?? (intValue === undefined ? Number(doubleValue) : Number(intValue));
 
+export const attributesOf = (attributes: readonly KeyValue[] = []): Record<string, string | number | boolean> =>
+  Object.fromEntries(attributes.map(({ key, value }) => [key, valueOf(value)]));
+
 const unixMs = (nanos: Int64 = "0"): number =>
   Number(BigInt(nanos) / 1_000_000n) + Number(BigInt(nanos) % 1_000_000n) / 1e6;
 
@@ -99,7 +102,7 @@ const pointsOfMetric = (metric: Metric): ReceivedPoint[] => {
       kind,
       monotonic: data.isMonotonic ?? false,
       temporality: data.aggregationTemporality ?? 0,
-      attributes: Object.fromEntries((point.attributes ?? []).map((pair) => [pair.key, valueOf(pair.value)])),
+      attributes: attributesOf(point.attributes),
       start: unixMs(point.startTimeUnixNano),
       time: unixMs(point.timeUnixNano),
       ...(value === undefined ? {} : { value: Number(value) }),

@@ -34,7 +34,7 @@ export const startProgram = async ({ path, args, env = {} }: Program, readyUrl: 
     await ended;
     clearTimeout(last);
   };
-  const program = { output: () => output.join(""), stop, [Symbol.asyncDispose]: () => stop("SIGKILL") };
+  const program = { child, output: () => output.join(""), stop, [Symbol.asyncDispose]: () => stop("SIGKILL") };
   try {
     await until(`${readyUrl} answers`, async () => {
       if (hasEnded) throw new Error("it has ended");
