@@ -27,7 +27,9 @@ export type CoreOptions = {
 
 /** Monotonic ms. */
 export const now = (): number => performance.now();
-export const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+/** In one line: some modules append where they looked. */
+export const reasonOf = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).split("\n", 1).join("");
 
 /** The C library, or undefined with a line in the log. */
 export const tryLibc = (log: Log): Libc | undefined => {
