@@ -204,6 +204,34 @@ describe("flows by endpoint", () => {
     expect(Object.values(valuesOf(restarted, "sockscope.flow.retransmits"))).toEqual([1]);
   });
 
+  test("the order in which a dump shows the flows is nothing to them", () => {
+    const fold = createFold();
+    fold.dump([]);
+    const rows = (bytes: number) =>
+      [1, 2, 3, 4, 5].map((cookie) =>
+        client(cookie, { peer: `10.0.3.${cookie}`, info: { bytes_acked: cookie * bytes } }),
+      );
+    fold.dump(rows(1));
+    fold.dump(rows(10).reverse());
+    const [first, ...rest] = rows(100);
+    const metrics = fold.dump([
+      ...rest,
+      client(6, { peer: "10.0.3.6", info: { bytes_acked: 7 } }),
+      ...(first === undefined ? [] : [first]),
+    ]);
+    const sums = pointsOf(metrics).filter(
+      ({ metric, attributes }) => metric === "sockscope.flow.io" && attributes["network.io.direction"] === "transmit",
+    );
+    expect(sums.map(({ attributes, value }) => [attributes["network.peer.address"], value])).toEqual([
+      ["10.0.3.1", 100],
+      ["10.0.3.2", 200],
+      ["10.0.3.3", 300],
+      ["10.0.3.4", 400],
+      ["10.0.3.5", 500],
+      ["10.0.3.6", 7],
+    ]);
+  });
+
   test("a socket that a dump shows twice counts once", () => {
     const fold = createFold();
     fold.dump([]);
