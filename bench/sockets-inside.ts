@@ -30,11 +30,11 @@ const part = createSocketsPart({
 const collect = (): Promise<unknown> => part.collect(Date.now(), AbortSignal.timeout(30_000));
 
 /** CPU of one collection in us, all threads, and the longest time in ms that the event loop did not turn. */
-const measure = async (collect: () => Promise<unknown>): Promise<{ cpu: number; delay: number }> => {
+const measure = async (once: () => Promise<unknown>): Promise<{ cpu: number; delay: number }> => {
   const delay = monitorEventLoopDelay({ resolution: 1 });
   delay.enable();
   const start = process.cpuUsage();
-  for (let count = 0; count < dumps; count++) await collect();
+  for (let count = 0; count < dumps; count++) await once();
   const { user, system } = process.cpuUsage(start);
   // The histogram samples on a timer: let it take the last slice's sample.
   await setTimeout(5);

@@ -212,7 +212,7 @@ describe("flows by endpoint", () => {
         client(cookie, { peer: `10.0.3.${cookie}`, info: { bytes_acked: cookie * bytes } }),
       );
     fold.dump(rows(1));
-    fold.dump(rows(10).reverse());
+    fold.dump(rows(10).toReversed());
     const [first, ...rest] = rows(100);
     const metrics = fold.dump([
       ...rest,
