@@ -3,7 +3,7 @@ import { createServer } from "node:net";
 import { describe, expect, test } from "vitest";
 import { configFile, root, startAgent, startAgentAsNobody } from "../kit/agent.ts";
 import { tellAgentStory } from "../kit/agent-story.ts";
-import { closedPort, startEcho } from "../kit/loopback.ts";
+import { closedPort, openFlow, startEcho } from "../kit/loopback.ts";
 import { startOtlpReceiver } from "../kit/otlp-receiver.ts";
 
 const isRoot = process.getuid?.() === 0;
@@ -66,6 +66,44 @@ describe.skipIf(!onLinux)("the agent", () => {
     };
     const before = await count();
     await expect.poll(count, { timeout: 5000 }).toBeGreaterThan(before);
+    expect(await agent.stop()).toEqual({ code: 0, signal: null });
+  });
+
+  test("a reload moves the page, the destination and the grouping, and says what needs a restart", async () => {
+    await using echo = await startEcho();
+    await using before = await startOtlpReceiver();
+    await using after = await startOtlpReceiver();
+    const text = (groupBy: string, receiver: { port: number }, port: number, interval: string): string => `
+collection: { interval: ${interval}, timeout: 200ms }
+sockets: { group_by: ${groupBy} }
+export: { otlp: { endpoint: "http://127.0.0.1:${receiver.port}" }, prometheus: { listen: "127.0.0.1:${port}" } }`;
+    const [first, second] = [await closedPort(), await closedPort()];
+    using file = configFile(text("endpoint", before, first, "200ms"));
+    await using agent = startAgent(file.path);
+    await before.until((requests) => requests.length > 0);
+    await using flow = await openFlow(echo.port, 100);
+    const counts = (receiver: typeof before) => receiver.points().filter(({ name }) => name === "sockscope.flow.count");
+    await before.until(() => counts(before).some(({ attributes }) => attributes["network.local.port"] === echo.port));
+
+    file.write(text("host", after, second, "5s"));
+    agent.child.kill("SIGHUP");
+    await agent.logged(/^reloaded/);
+    await after.until(() =>
+      counts(after).some(({ attributes, flags }) => attributes["sockscope.flow.role"] === undefined && flags !== 1),
+    );
+    const ended = counts(after).filter(
+      ({ attributes, flags }) => flags === 1 && attributes["network.local.port"] === echo.port,
+    );
+    expect(ended).toHaveLength(1);
+    expect(agent.lines.map(({ message }) => message)).toContain(
+      "a change of collection needs a restart; the value of the start stays",
+    );
+    expect((await fetch(`http://127.0.0.1:${second}/livez`)).status).toBe(200);
+    await expect(fetch(`http://127.0.0.1:${first}/livez`)).rejects.toThrow();
+    const settled = before.requests.length;
+    await after.until((requests) => requests.length >= 5);
+    expect(before.requests.length).toBe(settled);
+    expect(flow.localPort).toBeGreaterThan(0);
     expect(await agent.stop()).toEqual({ code: 0, signal: null });
   });
 
