@@ -115,9 +115,14 @@ export: { otlp: { endpoint: "http://127.0.0.1:${receiver.port}" }, prometheus: {
     );
     await using agent = startAgent(file.path);
     await agent.logged(/cannot reach the OTLP destination/);
-    await new Promise((resolve) => setTimeout(resolve, 1000));
+    const url = await agent.pageUrl();
+    const statusOf = async (path: string): Promise<number> => (await fetch(`${url}${path}`)).status;
+    await expect.poll(() => statusOf("/healthz"), { timeout: 5000 }).toBe(503);
+    expect(await (await fetch(`${url}/healthz`)).text()).toBe(`no export to 127.0.0.1:${port} in the last 0.6 s\n`);
+    expect(await statusOf("/livez")).toBe(200);
     await using receiver = await startOtlpReceiver({ port });
     await receiver.until((requests) => requests.length >= 6);
+    await expect.poll(() => statusOf("/healthz"), { timeout: 5000 }).toBe(200);
     await agent.stop();
     const aboutDelivery = agent.lines.filter(
       ({ message }) => message.includes(`127.0.0.1:${port}`) && !message.startsWith("metrics are sent"),
