@@ -48,7 +48,7 @@ export const tryLibc = (log: Log): Libc | undefined => {
 const unavailable = (reason: string): ReadSockets =>
   // oxlint-disable-next-line require-yield -- a source that has nothing to give
   async function* () {
-    throw new SourceError("sockets", reason);
+    throw new SourceError(reason);
   };
 
 const socketSource = (

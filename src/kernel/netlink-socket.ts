@@ -35,7 +35,7 @@ export const createSockDiag = (libc: Libc, protocols: readonly ("tcp" | "udp")[]
     close: libc.func("int close(int fd)"),
   };
   const failed = (call: string, errno: number): SourceError =>
-    new SourceError("sockets", `${call} of a sock_diag netlink socket failed: ${libc.errnoName(errno)}`);
+    new SourceError(`${call} of a sock_diag netlink socket failed: ${libc.errnoName(errno)}`);
 
   let fd = -1;
   const open = (): void => {

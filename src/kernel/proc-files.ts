@@ -11,6 +11,6 @@ export const readProcFile: ReadProcFile = async (path) => {
   } catch (error) {
     const code = codeOf(error);
     if (code === "ENOENT") return undefined;
-    throw new SourceError("proc", `cannot read ${path}: ${code}`, { cause: error });
+    throw new SourceError(`cannot read ${path}: ${code}`, { cause: error });
   }
 };

@@ -37,9 +37,4 @@ export class FatalError extends Error {
 /** A source that cannot be read on this machine or in this sandbox: said once, the other sources go on. */
 export class SourceError extends Error {
   override readonly name = "SourceError";
-  readonly source: string;
-  constructor(source: string, message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.source = source;
-  }
 }

@@ -105,7 +105,7 @@ test("the role stands although the listener went away with the same dump", async
 });
 
 test("a source that fails is said once, its series end once, and they come back with their start", async () => {
-  const refused = new SourceError("sockets", "EPERM");
+  const refused = new SourceError("EPERM");
   const { tick, logged } = createTest([[listener, server], refused, refused, [listener, server]]);
   await tick();
   const failed = await tick();
