@@ -131,9 +131,10 @@ const groupOf = (flows: Flows, batch: SocketBatch, at: number, facts: RoleFacts)
   const key = flowGroupings[flows.options.groupBy].key(batch, at, facts);
   const row = flows.rowOfKey.get(key);
   if (row !== undefined) {
-    // The same addresses and ports under a new cookie: the socket that had them is gone.
+    // The same addresses and ports under a new cookie: the socket that had them is gone, unless this dump has shown it
+    // too, in another VRF or on another device. Then the two share the series.
     const group = flows.groups.get(row);
-    if (flows.perSocket && group !== undefined && group.slot >= 0) {
+    if (flows.perSocket && group !== undefined && group.slot >= 0 && flows.seen[group.slot] !== flows.tick) {
       closeFlow(flows, group.slot);
       flows.table.restart(row, flows.lastTime);
       zeroCounters(flows, row, batch, at);

@@ -305,6 +305,28 @@ describe("flows by socket", () => {
     expect(sent(fold.dump([client(2, { localPort: 40_001, info: { bytes_acked: 25 } })]))).toBe(25);
   });
 
+  test("two live sockets with the same addresses and ports share a series that never falls", () => {
+    const fold = createFold({ groupBy: "socket" });
+    const both = (first: number, second: number) => [
+      client(1, { info: { bytes_acked: first } }),
+      client(2, { localPort: 40_001, info: { bytes_acked: second } }),
+    ];
+    fold.dump([]);
+    const values = [both(10, 100), both(11, 101), both(12, 102).toReversed()].map((rows) => {
+      const metrics = fold.dump(rows);
+      return [
+        sent(metrics),
+        ...new Set(pointsOf(metrics).map(({ start }) => start)),
+        ...Object.values(valuesOf(metrics, "sockscope.flow.count")),
+      ];
+    });
+    expect(values).toEqual([
+      [110, 1000, 2],
+      [112, 1000, 2],
+      [114, 1000, 2],
+    ]);
+  });
+
   test("a socket reset under its cookie starts again from 0", () => {
     const fold = createFold({ groupBy: "socket" });
     fold.dump([]);
