@@ -12,15 +12,8 @@ import {
 import { isIpv4, local } from "../fold/address.ts";
 import { rttOf } from "../fold/flow-columns.ts";
 import type { RoleFacts } from "../fold/flow-group.ts";
-import {
-  abandonFlows,
-  beginFlows,
-  collectFlows,
-  countGroups,
-  createFlows,
-  foldFlow,
-  settleFlows,
-} from "../fold/flows.ts";
+import { createFlows } from "../fold/flow-state.ts";
+import { abandonFlows, beginFlows, collectFlows, countGroups, foldFlow, settleFlows } from "../fold/flows.ts";
 import { addRtt, collectRtt, createRttHistogram } from "../fold/rtt.ts";
 import { countState, createStateCounts, type DumpedState, dumpedStates, type StateCounts } from "../fold/states.ts";
 import type { Observation } from "../metrics/observation.ts";

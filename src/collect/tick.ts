@@ -1,5 +1,5 @@
 import type { Observation } from "../metrics/observation.ts";
-import type { AttributeSet, EndedColumn, MetricColumns } from "../model/columns.ts";
+import { attributesKey, type AttributeSet, type EndedColumn, type MetricColumns } from "../model/columns.ts";
 import type { Log } from "../model/log.ts";
 import type { Part, Reading } from "./reading.ts";
 
@@ -30,8 +30,7 @@ export type TickerOptions = {
 /** Of the timeout: what a part may take to read, so that time is left to say that it could not. */
 const patienceOfParts = 0.8;
 
-const keyOf = (own: AttributeSet, set: AttributeSet): string =>
-  JSON.stringify(Object.entries({ ...own.values, ...set.values }).sort(([a], [b]) => (a < b ? -1 : 1)));
+const keyOf = (own: AttributeSet, set: AttributeSet): string => attributesKey({ ...own.values, ...set.values });
 
 /** The ended series of retired parts, but for those that a part of now goes on with: no set stands twice in an export. */
 const endedOf = (retired: MetricColumns, live: MetricColumns | undefined): EndedColumn[] => {

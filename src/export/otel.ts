@@ -10,7 +10,7 @@ import {
 } from "@opentelemetry/sdk-metrics";
 import { catalogue, type SdkMetric } from "../metrics/catalogue.ts";
 import type { Observation, ObservedMetric, RecordedMetric, RecordValue } from "../metrics/observation.ts";
-import type { Attributes, MetricColumns, Snapshot } from "../model/columns.ts";
+import { type Attributes, attributesKey, type MetricColumns, type Snapshot } from "../model/columns.ts";
 import type { Log } from "../model/log.ts";
 import { columnsOf, fromMetricData, toMetricData } from "./metric-data.ts";
 
@@ -44,8 +44,7 @@ export type Telemetry = {
   shutdown(): Promise<void>;
 };
 
-const seriesKey = (metric: string, attributes: Attributes): string =>
-  `${metric} ${JSON.stringify(Object.entries(attributes).sort(([a], [b]) => (a < b ? -1 : 1)))}`;
+const seriesKey = (metric: string, attributes: Attributes): string => `${metric} ${attributesKey(attributes)}`;
 
 /**
  * One collection serves both the observables' callback and the metric producer of one run of the reader: whoever asks

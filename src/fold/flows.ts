@@ -1,69 +1,18 @@
 import { attributeSet, type MetricColumns } from "../model/columns.ts";
-import type { Grouping } from "../model/config.ts";
 import type { SocketBatch } from "../model/socket.ts";
 import { tcpInfoIndex, tcpInfoStride } from "../netlink/tcp-info.ts";
-import { flowCounters, flowGauges, sampleFlow } from "./flow-columns.ts";
+import { flowCounters, sampleFlow } from "./flow-columns.ts";
 import { flowGroupings, type RoleFacts } from "./flow-group.ts";
-import { SeriesTable } from "./series.ts";
+import { counters, type Flows, growSlots } from "./flow-state.ts";
 
 /** A flow that two complete dumps in a row did not show is closed: a single dump can miss a live socket. */
 const absencesOfClosed = 2;
 const socketsOfSlice = 2_000;
 
-const counters = flowCounters.length;
 const counterWraps = Float64Array.from(flowCounters, ({ wraps }) => wraps);
 const counterFields = flowCounters.map(({ field }) => tcpInfoIndex[field]);
 /** u64 counters never wrap: one that falls says that the socket was reset under the same cookie (connect(AF_UNSPEC)). */
 const restartCounters = flowCounters.flatMap(({ wraps }, index) => (wraps === 0 ? [index] : []));
-
-export type FlowOptions = {
-  readonly groupBy: Grouping;
-  /** Groups that have series of their own. */
-  readonly maxGroups: number;
-  /** Ticks that a group outlives its last flow. */
-  readonly seriesTtl: number;
-};
-
-/** Everything that is kept of flows from one tick to the next. Slots are flows, rows are groups. */
-export type Flows = ReturnType<typeof createFlows>;
-
-export const createFlows = (options: FlowOptions) => {
-  const table = new SeriesTable<"group">();
-  const perSocket = options.groupBy === "socket";
-  return {
-    options,
-    perSocket,
-    table,
-    columns: {
-      count: table.column("sockscope.flow.count", {}),
-      opened: perSocket ? -1 : table.column("sockscope.flow.opened", {}),
-      closed: perSocket ? -1 : table.column("sockscope.flow.closed", {}),
-      counters: flowCounters.map(({ column }) => column(table)),
-    },
-    gauges: flowGauges.flatMap(({ fold, column, onlyInGroups }, sample) =>
-      perSocket && onlyInGroups === true ? [] : [{ fold, sample, column: column(table), samples: new Uint32Array(16) }],
-    ),
-    sample: new Float64Array(flowGauges.length),
-    /** The arrays of the counter and the gauge columns, as of the table's `generation`. */
-    hot: { generation: -1, counters: [] as Float64Array[], gauges: [] as Float64Array[] },
-    tick: 0,
-    /** Unix ms of this tick and of the last complete dump before it; 0 before the first. */
-    time: 0,
-    lastTime: 0,
-    slotOfCookie: new Map<number, number>(),
-    freeSlots: [] as number[],
-    slots: 0,
-    cookies: new Float64Array(64),
-    rows: new Int32Array(64),
-    seen: new Uint32Array(64),
-    /** Of the slot before, counted from 1: the slot that came next when it was last seen; at 0 the first one's. */
-    successors: new Int32Array(65),
-    previous: -1,
-    last: new Float64Array(64 * counters),
-    rowOfKey: new Map<string, number>(),
-    groups: new Map<number, { readonly key: string; live: number; emptySince: number; slot: number }>(),
-  };
-};
 
 /** Key of the group of what has no group of its own; no grouping makes it. */
 const overflowKey = "overflow";
@@ -77,19 +26,6 @@ export const beginFlows = (flows: Flows, time: number): void => {
     flows.table.values(gauge.column).fill(Number.NaN);
     gauge.samples.fill(0);
   }
-};
-
-const growSlots = (flows: Flows): void => {
-  const grow = <A extends Float64Array | Int32Array | Uint32Array>(old: A, make: (length: number) => A): A => {
-    const grown = make(old.length * 2);
-    grown.set(old);
-    return grown;
-  };
-  flows.cookies = grow(flows.cookies, (length) => new Float64Array(length));
-  flows.rows = grow(flows.rows, (length) => new Int32Array(length));
-  flows.seen = grow(flows.seen, (length) => new Uint32Array(length));
-  flows.last = grow(flows.last, (length) => new Float64Array(length));
-  flows.successors = grow(flows.successors, (length) => new Int32Array(length));
 };
 
 /** Sets a row's counters to 0, and to absent where the kernel does not give the field. */

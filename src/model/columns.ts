@@ -20,6 +20,10 @@ export type AttributeSet = {
 
 export const attributeSet = (values: Attributes): AttributeSet => ({ values, otlp: undefined, labels: undefined });
 
+/** Equal for equal attributes, in whatever order they stand. */
+export const attributesKey = (values: Attributes): string =>
+  JSON.stringify(Object.entries(values).sort(([a], [b]) => (a < b ? -1 : 1)));
+
 export const noAttributes: AttributeSet = attributeSet({});
 
 /** `counter` is monotonic, `updowncounter` is not; both are cumulative. */

@@ -1,16 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { RoleFacts } from "../../src/fold/flow-group.ts";
-import {
-  abandonFlows,
-  beginFlows,
-  collectFlows,
-  countGroups,
-  createFlows,
-  type FlowOptions,
-  foldFlow,
-  settleFlows,
-} from "../../src/fold/flows.ts";
+import { createFlows, type FlowOptions } from "../../src/fold/flow-state.ts";
+import { abandonFlows, beginFlows, collectFlows, countGroups, foldFlow, settleFlows } from "../../src/fold/flows.ts";
 import type { MetricColumns } from "../../src/model/columns.ts";
 import { drain, endedOf, pointsOf, valuesOf } from "../kit/points.ts";
 import { batchOf, type SocketRow } from "../kit/sockets.ts";
