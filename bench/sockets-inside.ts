@@ -5,6 +5,9 @@ import { setImmediate, setTimeout } from "node:timers/promises";
 import { createSocketsPart } from "../src/collect/sockets.ts";
 import { loadLibc } from "../src/kernel/libc.ts";
 import { createSockDiag } from "../src/kernel/netlink-socket.ts";
+import { flowFields } from "../src/fold/flow-columns.ts";
+import { dumpsOf } from "../src/netlink/dumps.ts";
+import { planTcpInfo } from "../src/netlink/tcp-info.ts";
 import type { Grouping } from "../src/model/config.ts";
 
 const [peer = "", groupBy = "endpoint"] = process.argv.slice(2);
@@ -14,6 +17,7 @@ const dumps = 10;
 const median = (values: readonly number[]): number =>
   values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 
+const options = { plan: planTcpInfo(flowFields), congestion: false, program: undefined };
 const part = createSocketsPart({
   config: {
     protocols: ["tcp", "udp"],
@@ -22,7 +26,7 @@ const part = createSocketsPart({
     seriesTtl: 10,
     rttBounds: [0.0001, 0.001, 0.01, 0.1],
   },
-  read: createSockDiag(loadLibc(), ["tcp", "udp"]).read,
+  read: createSockDiag(loadLibc(), dumpsOf(["tcp", "udp"], options)).read,
   ephemeral: [32768, 60999],
   now: () => performance.now(),
   log: (_level, message) => process.stderr.write(`${message}\n`),

@@ -15,6 +15,9 @@ import type { Config, SocketsConfig } from "./model/config.ts";
 import { SourceError } from "./model/errors.ts";
 import type { Log } from "./model/log.ts";
 import type { ReadSockets, RunProbe } from "./model/sources.ts";
+import { dumpsOf } from "./netlink/dumps.ts";
+import { planTcpInfo } from "./netlink/tcp-info.ts";
+import { flowFields } from "./fold/flow-columns.ts";
 import { runProbe } from "./probe/index.ts";
 
 export type CoreOptions = {
@@ -57,7 +60,10 @@ const socketSource = (
 ): { read: ReadSockets; close: () => void } => {
   if (platform() !== "linux") return { read: unavailable("sockets are read on Linux only"), close: () => undefined };
   if (libc === undefined) return { read: unavailable("the C library cannot be called"), close: () => undefined };
-  return createSockDiag(libc, protocols);
+  return createSockDiag(
+    libc,
+    dumpsOf(protocols, { plan: planTcpInfo(flowFields), congestion: false, program: undefined }),
+  );
 };
 
 /** net.ipv4.ip_local_port_range, else the kernel's default. */

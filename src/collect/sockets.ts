@@ -21,11 +21,9 @@ import type { MetricColumns } from "../model/columns.ts";
 import type { SocketsConfig } from "../model/config.ts";
 import { SourceError } from "../model/errors.ts";
 import type { Log } from "../model/log.ts";
-import type { SocketBatch } from "../model/socket.ts";
+import { protocolIndex, type SocketBatch, type SocketProtocol } from "../model/socket.ts";
 import type { DumpReport, ReadSockets } from "../model/sources.ts";
 import {
-  IPPROTO_TCP,
-  IPPROTO_UDP,
   TCP_CLOSE_WAIT,
   TCP_CLOSING,
   TCP_ESTABLISHED,
@@ -81,7 +79,7 @@ const createFold = ({ config, ephemeral }: SocketsOptions) => {
 
 const foldBatch = (fold: Fold, counts: StateCounts, batch: SocketBatch): void => {
   for (let at = 0; at < batch.length; at++) {
-    if (batch.protocol[at] !== IPPROTO_TCP) {
+    if (batch.protocol[at] !== protocolIndex.tcp) {
       foldBound(fold.udpPorts, batch, at);
       continue;
     }
@@ -91,7 +89,7 @@ const foldBatch = (fold: Fold, counts: StateCounts, batch: SocketBatch): void =>
     if (state === TCP_LISTEN) {
       fold.listens(batch.localPort[at] as number);
       foldBound(fold.listeners, batch, at);
-    } else if (batch.hasInfo[at] === 1 && ((1 << state) & flowStates) !== 0) {
+    } else if (batch.full[at] === 1 && ((1 << state) & flowStates) !== 0) {
       foldFlow(fold.flows, batch, at, fold.facts);
       const rtt = rttOf(batch, at);
       const { lastTime, time } = fold.flows;
@@ -120,14 +118,12 @@ const budgetObservations = ({ flows, listeners, udpPorts }: Fold): Observation[]
   });
 };
 
-const protocolNames: Readonly<Record<number, string>> = { [IPPROTO_TCP]: "tcp", [IPPROTO_UDP]: "udp" };
-
 /** Reads the kernel's sockets once a tick, folds them, and says once when it cannot. */
 export const createSocketsPart = (options: SocketsOptions): Part => {
   const { read, now, log } = options;
   const fold = createFold(options);
   const source = { "sockscope.agent.source": "sockets" } as const;
-  const reportedLacking = new Set<number>();
+  const reportedLacking = new Set<SocketProtocol>();
   let failing = false;
   let errors = 0;
   let skipped = 0;
@@ -143,10 +139,7 @@ export const createSocketsPart = (options: SocketsOptions): Part => {
     for (const protocol of report.lacking) {
       if (reportedLacking.has(protocol)) continue;
       reportedLacking.add(protocol);
-      log(
-        "warn",
-        `this kernel gives no ${protocolNames[protocol] ?? protocol} sockets by sock_diag; the others are read`,
-      );
+      log("warn", `this kernel gives no ${protocol} sockets by sock_diag; the others are read`);
     }
     return sockets;
   };

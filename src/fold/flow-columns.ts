@@ -32,6 +32,17 @@ export const flowCounters: readonly Counter[] = [
   counter("total_retrans", 32, "sockscope.flow.retransmits", {}),
 ];
 
+/** The fields that flows are made of. */
+export const flowFields: readonly TcpInfoField[] = [
+  ...flowCounters.map(({ field: name }) => name),
+  "rtt",
+  "rttvar",
+  "min_rtt",
+  "snd_cwnd",
+  "delivery_rate",
+  "delivery_rate_app_limited",
+];
+
 /** How the values of a group's sockets become one. */
 export type GaugeFold = "mean" | "min" | "max" | "sum";
 

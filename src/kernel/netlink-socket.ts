@@ -1,9 +1,9 @@
 import { setImmediate, setTimeout } from "node:timers/promises";
 import { SourceError } from "../model/errors.ts";
 import type { DumpReport, ReadSockets } from "../model/sources.ts";
-import { createSocketBatch, type SocketBatch } from "../model/socket.ts";
+import { createSocketBatch, type SocketBatch, type SocketProtocol } from "../model/socket.ts";
 import { AF_NETLINK, NETLINK_SOCK_DIAG } from "../netlink/constants.ts";
-import { createReceiveBuffer, decodeReceive, type DumpRequest, dumpRequests } from "../netlink/inet-diag.ts";
+import { createReceiveBuffer, decodeReceive, type DumpRequest } from "../netlink/message.ts";
 import { tcpInfoStride } from "../netlink/tcp-info.ts";
 import type { Libc } from "./libc.ts";
 
@@ -16,18 +16,20 @@ const EAGAIN = 11;
 
 /** The kernel packs at most 32,448 bytes into one receive, whatever the buffer. */
 const receiveBytes = 32_768;
-/** The smallest socket message is 88 bytes. */
-const rowsOfReceive = Math.ceil(receiveBytes / 88);
+/** The smallest socket message is one of a unix socket: a header and 16 bytes. */
+const rowsOfReceive = Math.ceil(receiveBytes / 32);
 /** Receives between two yields to the event loop. */
 const receivesOfSlice = 8;
+/** 8 receives of inet sockets have room, and at least 4 of unix sockets. */
+const rowsOfBatch = 4 * rowsOfReceive;
 
 export type SockDiag = { readonly read: ReadSockets; close(): void };
 
 /**
- * Dumps of the protocols' sockets by NETLINK_SOCK_DIAG (sock_diag(7)), which needs no privilege. A batch holds the
+ * The dumps, one after the other, by NETLINK_SOCK_DIAG (sock_diag(7)), which needs no privilege. A batch holds the
  * sockets of at most 8 receives. `read` throws `SourceError` where the kernel refuses or the sandbox has no such socket.
  */
-export const createSockDiag = (libc: Libc, protocols: readonly ("tcp" | "udp")[]): SockDiag => {
+export const createSockDiag = (libc: Libc, requests: readonly DumpRequest[]): SockDiag => {
   const c = {
     socket: libc.func("int socket(int domain, int type, int protocol)"),
     send: libc.func("intptr_t send(int fd, const void *data, size_t size, int flags)"),
@@ -47,9 +49,8 @@ export const createSockDiag = (libc: Libc, protocols: readonly ("tcp" | "udp")[]
     fd = -1;
   };
 
-  const requests = dumpRequests(protocols);
   const buffer = createReceiveBuffer(receiveBytes);
-  const batch = createSocketBatch(receivesOfSlice * rowsOfReceive, tcpInfoStride);
+  const batch = createSocketBatch(rowsOfBatch, tcpInfoStride);
   let seq = 0;
 
   /** Bytes received. The kernel fills a dump inside send and recv, so that there is nothing to wait for but a full receive queue. */
@@ -67,14 +68,14 @@ export const createSockDiag = (libc: Libc, protocols: readonly ("tcp" | "udp")[]
     request: DumpRequest,
     signal: AbortSignal,
     report: DumpReport,
-    answered: Set<number>,
+    answered: Set<SocketProtocol>,
   ): AsyncGenerator<SocketBatch> {
     const message = request.encode(++seq);
     if (Number(c.send(fd, message, message.length, 0)) < 0) throw failed("send()", libc.errno());
     for (;;) {
       batch.length = 0;
-      for (let count = 0; count < receivesOfSlice; count++) {
-        const result = decodeReceive(buffer, await receive(signal), seq, request.protocol, batch);
+      for (let count = 0; count < receivesOfSlice && batch.length + rowsOfReceive <= rowsOfBatch; count++) {
+        const result = decodeReceive(buffer, await receive(signal), seq, request.decode, batch);
         report.skipped += result.skipped;
         if (!result.done) continue;
         if (result.errno === 0) answered.add(request.protocol);
@@ -90,7 +91,7 @@ export const createSockDiag = (libc: Libc, protocols: readonly ("tcp" | "udp")[]
 
   async function* read(signal: AbortSignal, report: DumpReport): AsyncGenerator<SocketBatch> {
     if (fd < 0) open();
-    const answered = new Set<number>();
+    const answered = new Set<SocketProtocol>();
     let complete = false;
     try {
       for (const request of requests) {

@@ -1,44 +1,126 @@
+/** What `sockets.protocols` can name. */
+export const socketProtocols = [
+  "tcp",
+  "udp",
+  "raw",
+  "unix",
+  "packet",
+  "sctp",
+  "dccp",
+  "mptcp",
+  "vsock",
+  "netlink",
+] as const;
+export type SocketProtocol = (typeof socketProtocols)[number];
+
+/** A protocol's number in `SocketBatch.protocol`: its place in `socketProtocols`. */
+export const protocolIndex = {
+  tcp: 0,
+  udp: 1,
+  raw: 2,
+  unix: 3,
+  packet: 4,
+  sctp: 5,
+  dccp: 6,
+  mptcp: 7,
+  vsock: 8,
+  netlink: 9,
+} as const satisfies Record<SocketProtocol, number>;
+
 /**
  * Sockets as columns, one row each: what a socket source yields. A batch is reused: it is valid until the next one is
- * asked for. `info` holds `infoStride` numbers a row, NaN for what the kernel did not give.
+ * asked for. A row is whole: its source sets every column of it (`resetRow`), those that it cannot know to the value
+ * that stands for "not given".
  */
 export type SocketBatch = {
   length: number;
-  /** AF_INET (2) or AF_INET6 (10). */
-  readonly family: Uint8Array;
-  /** IPPROTO_TCP (6) or IPPROTO_UDP (17). */
+  /** Index into `socketProtocols`. */
   readonly protocol: Uint8Array;
-  /** TCP_ESTABLISHED (1) to TCP_CLOSING (11). */
+  /** AF_x: AF_INET (2), AF_INET6 (10), AF_UNIX (1), AF_PACKET (17), AF_NETLINK (16), AF_VSOCK (40). */
+  readonly family: Uint8Array;
+  /** SOCK_STREAM (1), SOCK_DGRAM (2), SOCK_RAW (3), SOCK_SEQPACKET (5); 0 where the family has one type only. */
+  readonly type: Uint8Array;
+  /** TCP_ESTABLISHED (1) to TCP_CLOSING (11); SCTP has states of its own. */
   readonly state: Uint8Array;
   readonly localPort: Uint16Array;
   readonly peerPort: Uint16Array;
   /** Eight words a row as they stand in the message (network byte order): four local, four peer; IPv4 uses the first of each. */
   readonly addresses: Uint32Array;
-  /** Unique for the life of the socket, over the host since Linux 5.4. */
+  /** The device that the socket is bound to; 0: none. */
+  readonly ifindex: Uint32Array;
+  /**
+   * Unique for the life of the socket, over the host since Linux 5.4. A source that has no cookies gives a number that
+   * stays the same from dump to dump.
+   */
   readonly cookie: Float64Array;
+  readonly uid: Uint32Array;
+  /** 0: the socket has no file (an orphan, a request, a connection not accepted), or it is not given. */
+  readonly inode: Uint32Array;
+  /** Id of the cgroup v2 that the socket was made in; 0: not given. */
+  readonly cgroup: Float64Array;
+  /** Index into `congestionNames`; 0: not given. */
+  readonly congestion: Uint8Array;
+  /** Names of congestion control algorithms, as they were met; the first is empty. */
+  readonly congestionNames: string[];
   /** Bytes not read; of a listener: connections not accepted. */
   readonly rqueue: Uint32Array;
   /** Bytes not sent or not acknowledged; of a listener: the backlog. */
   readonly wqueue: Uint32Array;
   /** SK_MEMINFO_DROPS; NaN where it was not given. */
   readonly drops: Float64Array;
-  /** 1 where `info` was given: a request or TIME_WAIT socket has none. */
-  readonly hasInfo: Uint8Array;
+  /** 1: a full socket; 0: a request or TIME_WAIT socket, which has no counters. */
+  readonly full: Uint8Array;
+  /** `infoStride` numbers a row, the fields of struct tcp_info; NaN for what was not given or not asked for. */
   readonly info: Float64Array;
+  readonly infoStride: number;
+  /** The path of a unix socket, `@` first for an abstract one; undefined for all others. */
+  readonly name: (string | undefined)[];
 };
 
 export const createSocketBatch = (capacity: number, infoStride: number): SocketBatch => ({
   length: 0,
-  family: new Uint8Array(capacity),
   protocol: new Uint8Array(capacity),
+  family: new Uint8Array(capacity),
+  type: new Uint8Array(capacity),
   state: new Uint8Array(capacity),
   localPort: new Uint16Array(capacity),
   peerPort: new Uint16Array(capacity),
   addresses: new Uint32Array(capacity * 8),
+  ifindex: new Uint32Array(capacity),
   cookie: new Float64Array(capacity),
+  uid: new Uint32Array(capacity),
+  inode: new Uint32Array(capacity),
+  cgroup: new Float64Array(capacity),
+  congestion: new Uint8Array(capacity),
+  congestionNames: [""],
   rqueue: new Uint32Array(capacity),
   wqueue: new Uint32Array(capacity),
   drops: new Float64Array(capacity),
-  hasInfo: new Uint8Array(capacity),
-  info: new Float64Array(capacity * infoStride),
+  full: new Uint8Array(capacity),
+  info: new Float64Array(capacity * infoStride).fill(Number.NaN),
+  infoStride,
+  name: Array.from({ length: capacity }, () => undefined),
 });
+
+/** Sets a row to "nothing given", for sources that fill in but a few columns. */
+export const resetRow = (batch: SocketBatch, row: number): void => {
+  batch.protocol[row] = 0;
+  batch.family[row] = 0;
+  batch.type[row] = 0;
+  batch.state[row] = 0;
+  batch.localPort[row] = 0;
+  batch.peerPort[row] = 0;
+  batch.addresses.fill(0, row * 8, row * 8 + 8);
+  batch.ifindex[row] = 0;
+  batch.cookie[row] = 0;
+  batch.uid[row] = 0;
+  batch.inode[row] = 0;
+  batch.cgroup[row] = 0;
+  batch.congestion[row] = 0;
+  batch.rqueue[row] = 0;
+  batch.wqueue[row] = 0;
+  batch.drops[row] = Number.NaN;
+  batch.full[row] = 1;
+  batch.info.fill(Number.NaN, row * batch.infoStride, (row + 1) * batch.infoStride);
+  batch.name[row] = undefined;
+};

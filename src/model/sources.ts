@@ -1,13 +1,13 @@
 import type { AgentError, Outcome, TargetError } from "./outcome.ts";
 import type { Target } from "./target.ts";
-import type { SocketBatch } from "./socket.ts";
+import type { SocketBatch, SocketProtocol } from "./socket.ts";
 
 /** What a dump says beside its sockets; the reader adds to it. */
 export type DumpReport = {
   /** Messages that could not be decoded. */
   skipped: number;
-  /** IPPROTO_x of which the kernel has no sockets to give. */
-  readonly lacking: Set<number>;
+  /** Protocols of which there are no sockets to be had here. */
+  readonly lacking: Set<SocketProtocol>;
 };
 
 /** Reads all sockets of the agent's network namespace once, in slices. Throws `SourceError`. */

@@ -18,10 +18,17 @@ export const AF_NETLINK = 16;
 export const IPPROTO_TCP = 6;
 export const IPPROTO_UDP = 17;
 
+/** Attribute of a request. */
+export const INET_DIAG_REQ_BYTECODE = 1;
+
+/** Attributes of a reply. */
 export const INET_DIAG_INFO = 2;
+export const INET_DIAG_CONG = 4;
 export const INET_DIAG_SKMEMINFO = 7;
+export const INET_DIAG_CGROUP_ID = 21;
 /** `idiag_ext` bits: 1 << (attribute - 1). */
 export const EXT_INFO = 1 << (INET_DIAG_INFO - 1);
+export const EXT_CONG = 1 << (INET_DIAG_CONG - 1);
 export const EXT_SKMEMINFO = 1 << (INET_DIAG_SKMEMINFO - 1);
 /** Index of SK_MEMINFO_DROPS in the u32 array of INET_DIAG_SKMEMINFO. */
 export const SK_MEMINFO_DROPS = 8;

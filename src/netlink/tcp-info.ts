@@ -4,35 +4,122 @@
  */
 type Field = {
   readonly offset: number;
-  /** Bytes; `bit` is bit 0 of a byte. */
-  readonly width: 4 | 8 | "bit";
+  /** Bytes; `bit` is bit 0 of a byte, `low` and `high` are its nibbles. */
+  readonly width: 1 | 2 | 4 | 8 | "bit" | "low" | "high";
+  /** `counter`: does not fall while the socket lives, but for a wrap at its width. */
+  readonly kind: "counter" | "gauge" | "flag";
   /** Kernel that added it. */
   readonly since: string;
 };
 
+const gauge = (offset: number, width: Field["width"], since: string) =>
+  ({ offset, width, kind: "gauge", since }) as const;
+const counter = (offset: number, width: Field["width"], since: string) =>
+  ({ offset, width, kind: "counter", since }) as const;
+const flag = (offset: number, width: Field["width"], since: string) =>
+  ({ offset, width, kind: "flag", since }) as const;
+
+/**
+ * The fields that have one meaning on all kernels. Left out: tcpi_fackets and tcpi_last_ack_sent, which are always 0,
+ * and the AccECN words at 276, whose layout changed under the same length.
+ */
 export const tcpInfo = {
+  state: flag(0, 1, "2.6"),
+  /** 0 Open, 1 Disorder, 2 CWR, 3 Recovery, 4 Loss. */
+  ca_state: flag(1, 1, "2.6"),
+  /** Timeouts in a row. */
+  retransmits: gauge(2, 1, "2.6"),
+  probes: gauge(3, 1, "2.6"),
+  backoff: gauge(4, 1, "2.6"),
+  /** TCPI_OPT_x. */
+  options: flag(5, 1, "2.6"),
+  snd_wscale: gauge(6, "low", "2.6"),
+  rcv_wscale: gauge(6, "high", "2.6"),
   /** 1: the rate was limited by the application. */
-  delivery_rate_app_limited: { offset: 7, width: "bit", since: "4.9" },
-  /** us, smoothed; 0: no sample. */
-  rtt: { offset: 68, width: 4, since: "2.6" },
+  delivery_rate_app_limited: flag(7, "bit", "4.9"),
   /** us. */
-  rttvar: { offset: 72, width: 4, since: "2.6" },
+  rto: gauge(8, 4, "2.6"),
+  /** us. */
+  ato: gauge(12, 4, "2.6"),
+  /** Bytes. */
+  snd_mss: gauge(16, 4, "2.6"),
+  rcv_mss: gauge(20, 4, "2.6"),
   /** Segments. */
-  snd_cwnd: { offset: 80, width: 4, since: "2.6" },
-  /** Counter, u32. */
-  total_retrans: { offset: 100, width: 4, since: "2.6" },
-  /** Counter, u64. Counts SYN and FIN. */
-  bytes_acked: { offset: 120, width: 8, since: "4.1" },
-  /** Counter, u64. Counts FIN. */
-  bytes_received: { offset: 128, width: 8, since: "4.1" },
-  /** Counter, u32. */
-  segs_out: { offset: 136, width: 4, since: "4.2" },
-  /** Counter, u32. */
-  segs_in: { offset: 140, width: 4, since: "4.2" },
-  /** us; 0xffffffff: no sample. */
-  min_rtt: { offset: 148, width: 4, since: "4.6" },
+  unacked: gauge(24, 4, "2.6"),
+  sacked: gauge(28, 4, "2.6"),
+  lost: gauge(32, 4, "2.6"),
+  retrans: gauge(36, 4, "2.6"),
+  /** ms. */
+  last_data_sent: gauge(44, 4, "2.6"),
+  last_data_recv: gauge(52, 4, "2.6"),
+  last_ack_recv: gauge(56, 4, "2.6"),
+  /** Bytes. */
+  pmtu: gauge(60, 4, "2.6"),
+  rcv_ssthresh: gauge(64, 4, "2.6"),
+  /** us, smoothed; 0: no sample. */
+  rtt: gauge(68, 4, "2.6"),
+  /** us. */
+  rttvar: gauge(72, 4, "2.6"),
+  /** Segments; 0x7fffffff and above: no limit yet. */
+  snd_ssthresh: gauge(76, 4, "2.6"),
+  snd_cwnd: gauge(80, 4, "2.6"),
+  /** Bytes. */
+  advmss: gauge(84, 4, "2.6"),
+  /** Segments. */
+  reordering: gauge(88, 4, "2.6"),
+  /** us; 0: no sample. */
+  rcv_rtt: gauge(92, 4, "2.6"),
+  /** Bytes. */
+  rcv_space: gauge(96, 4, "2.6"),
+  /** Segments. */
+  total_retrans: counter(100, 4, "2.6"),
   /** By/s. */
-  delivery_rate: { offset: 160, width: 8, since: "4.9" },
+  pacing_rate: gauge(104, 8, "3.15"),
+  /** By/s; all bits: no limit. */
+  max_pacing_rate: gauge(112, 8, "3.15"),
+  /** Counts SYN and FIN. */
+  bytes_acked: counter(120, 8, "4.1"),
+  /** Counts FIN. */
+  bytes_received: counter(128, 8, "4.1"),
+  segs_out: counter(136, 4, "4.2"),
+  segs_in: counter(140, 4, "4.2"),
+  /** Bytes. */
+  notsent_bytes: gauge(144, 4, "4.6"),
+  /** us; 0xffffffff: no sample. */
+  min_rtt: gauge(148, 4, "4.6"),
+  data_segs_in: counter(152, 4, "4.6"),
+  data_segs_out: counter(156, 4, "4.6"),
+  /** By/s. */
+  delivery_rate: gauge(160, 8, "4.9"),
+  /** us, in steps of a jiffy. */
+  busy_time: counter(168, 8, "4.10"),
+  rwnd_limited: counter(176, 8, "4.10"),
+  sndbuf_limited: counter(184, 8, "4.10"),
+  /** Segments. */
+  delivered: counter(192, 4, "4.18"),
+  delivered_ce: counter(196, 4, "4.18"),
+  /** Retransmitted ones too. */
+  bytes_sent: counter(200, 8, "4.19"),
+  bytes_retrans: counter(208, 8, "4.19"),
+  dsack_dups: counter(216, 4, "4.19"),
+  reord_seen: counter(220, 4, "4.19"),
+  rcv_ooopack: counter(224, 4, "5.4"),
+  /** Bytes. */
+  snd_wnd: gauge(228, 4, "5.4"),
+  rcv_wnd: gauge(232, 4, "6.2"),
+  rehash: counter(236, 4, "6.2"),
+  total_rto: counter(240, 2, "6.7"),
+  total_rto_recoveries: counter(242, 2, "6.7"),
+  /** ms. */
+  total_rto_time: counter(244, 4, "6.7"),
+  /** Segments. */
+  received_ce: counter(248, 4, "6.18"),
+  delivered_e1_bytes: counter(252, 4, "6.18"),
+  delivered_e0_bytes: counter(256, 4, "6.18"),
+  delivered_ce_bytes: counter(260, 4, "6.18"),
+  received_e1_bytes: counter(264, 4, "6.18"),
+  received_e0_bytes: counter(268, 4, "6.18"),
+  received_ce_bytes: counter(272, 4, "6.18"),
 } as const satisfies Record<string, Field>;
 
 export type TcpInfoField = keyof typeof tcpInfo;
@@ -47,17 +134,53 @@ export const tcpInfoIndex = Object.fromEntries(tcpInfoFields.map((field, index) 
 /** Values a row of `SocketBatch.info`. */
 export const tcpInfoStride = tcpInfoFields.length;
 
-const offsets = Uint16Array.from(tcpInfoFields, (field) => tcpInfo[field].offset);
-const widths = Uint8Array.from(tcpInfoFields, (field) => {
-  const { width } = tcpInfo[field];
-  return width === "bit" ? 1 : width;
-});
+/** Which fields are decoded: what nobody asks for stays absent, and costs nothing. */
+export type TcpInfoPlan = {
+  /** Positions in a row, offsets in the struct, and bytes: u32 fields, u64 fields, and all others. */
+  readonly words: Uint16Array;
+  readonly longs: Uint16Array;
+  readonly rest: readonly { readonly index: number; readonly offset: number; readonly width: Field["width"] }[];
+};
+
+/** The pairs (position, offset) of the fields of one width, in the order of the struct. */
+const pairsOf = (fields: ReadonlySet<TcpInfoField>, width: 4 | 8): Uint16Array =>
+  Uint16Array.from(
+    tcpInfoFields
+      .filter((field) => fields.has(field) && tcpInfo[field].width === width)
+      .flatMap((field) => [tcpInfoIndex[field], tcpInfo[field].offset]),
+  );
+
+export const planTcpInfo = (fields: Iterable<TcpInfoField>): TcpInfoPlan => {
+  const wanted = new Set(fields);
+  const rest: TcpInfoPlan["rest"] = tcpInfoFields
+    .filter((field) => wanted.has(field))
+    .map((field) => ({ index: tcpInfoIndex[field], ...tcpInfo[field] }))
+    .filter(({ width }) => width !== 4 && width !== 8);
+  return { words: pairsOf(wanted, 4), longs: pairsOf(wanted, 8), rest };
+};
+
+const decodeSmall = (bytes: Uint8Array, at: number, width: Field["width"]): number => {
+  const byte = bytes[at] as number;
+  switch (width) {
+    case "bit":
+      return byte & 1;
+    case "low":
+      return byte & 15;
+    case "high":
+      return byte >> 4;
+    case 2:
+      return byte | ((bytes[at + 1] as number) << 8);
+    default:
+      return byte;
+  }
+};
 
 /**
- * Decodes the fields into `target[at .. at + tcpInfoStride)`; NaN where the kernel's struct is too short.
+ * Decodes the plan's fields into `target[at .. at + tcpInfoStride)`; NaN where the kernel's struct is too short.
  * `start` is the payload's byte offset, a multiple of 4; u64 are exact up to 2^53.
  */
 export const decodeTcpInfo = (
+  plan: TcpInfoPlan,
   bytes: Uint8Array,
   words: Uint32Array,
   start: number,
@@ -65,16 +188,19 @@ export const decodeTcpInfo = (
   target: Float64Array,
   at: number,
 ): void => {
-  for (let field = 0; field < tcpInfoStride; field++) {
-    const offset = offsets[field] as number;
-    const width = widths[field] as number;
-    let value = Number.NaN;
-    if (offset + width <= length) {
-      const word = (start + offset) >> 2;
-      if (width === 4) value = words[word] as number;
-      else if (width === 8) value = (words[word] as number) + (words[word + 1] as number) * 4294967296;
-      else value = (bytes[start + offset] as number) & 1;
-    }
-    target[at + field] = value;
+  const { words: u32, longs: u64, rest } = plan;
+  for (let pair = 0; pair < u32.length; pair += 2) {
+    const offset = u32[pair + 1] as number;
+    target[at + (u32[pair] as number)] = offset + 4 <= length ? (words[(start + offset) >> 2] as number) : Number.NaN;
+  }
+  for (let pair = 0; pair < u64.length; pair += 2) {
+    const offset = u64[pair + 1] as number;
+    const word = (start + offset) >> 2;
+    target[at + (u64[pair] as number)] =
+      offset + 8 <= length ? (words[word] as number) + (words[word + 1] as number) * 4294967296 : Number.NaN;
+  }
+  for (const { index, offset, width } of rest) {
+    const bytesOf = width === 2 ? 2 : 1;
+    target[at + index] = offset + bytesOf <= length ? decodeSmall(bytes, start + offset, width) : Number.NaN;
   }
 };

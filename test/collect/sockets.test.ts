@@ -1,19 +1,13 @@
 import { expect, test } from "vitest";
 import { createSocketsPart } from "../../src/collect/sockets.ts";
 import { SourceError } from "../../src/model/errors.ts";
+import type { SocketProtocol } from "../../src/model/socket.ts";
 import type { ReadSockets } from "../../src/model/sources.ts";
-import {
-  IPPROTO_UDP,
-  TCP_CLOSE,
-  TCP_FIN_WAIT2,
-  TCP_LISTEN,
-  TCP_SYN_RECV,
-  TCP_SYN_SENT,
-} from "../../src/netlink/constants.ts";
+import { TCP_CLOSE, TCP_FIN_WAIT2, TCP_LISTEN, TCP_SYN_RECV, TCP_SYN_SENT } from "../../src/netlink/constants.ts";
 import { endedOf, pointsOf, valuesOf } from "../kit/points.ts";
 import { batchOf, type SocketRow } from "../kit/sockets.ts";
 
-const createTest = (dumps: (readonly SocketRow[] | Error)[], lacking: readonly number[] = []) => {
+const createTest = (dumps: (readonly SocketRow[] | Error)[], lacking: readonly SocketProtocol[] = []) => {
   const logged: string[] = [];
   const read: ReadSockets = async function* (_signal, report) {
     const dump = dumps.shift() ?? [];
@@ -129,7 +123,7 @@ test("a source that fails is said once, its series end once, and they come back 
 });
 
 test("a protocol that the kernel lacks is said once", async () => {
-  const { tick, logged } = createTest([], [IPPROTO_UDP]);
+  const { tick, logged } = createTest([], ["udp"]);
   await tick();
   await tick();
   expect(logged).toEqual(["warn this kernel gives no udp sockets by sock_diag; the others are read"]);

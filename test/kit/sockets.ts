@@ -1,12 +1,18 @@
-import { createSocketBatch, type SocketBatch } from "../../src/model/socket.ts";
-import { AF_INET, AF_INET6, IPPROTO_TCP, IPPROTO_UDP, TCP_ESTABLISHED } from "../../src/netlink/constants.ts";
+import {
+  createSocketBatch,
+  protocolIndex,
+  resetRow,
+  type SocketBatch,
+  type SocketProtocol,
+} from "../../src/model/socket.ts";
+import { AF_INET, AF_INET6, TCP_ESTABLISHED } from "../../src/netlink/constants.ts";
 import { type TcpInfoField, tcpInfoFields, tcpInfoIndex, tcpInfoStride } from "../../src/netlink/tcp-info.ts";
 
 /** A socket as a test writes it; what is left out has the value of an idle IPv4 loopback connection. */
 export type SocketRow = {
   readonly cookie: number;
   readonly family?: 4 | 6;
-  readonly protocol?: "tcp" | "udp";
+  readonly protocol?: SocketProtocol;
   readonly state?: number;
   readonly local?: string;
   readonly localPort?: number;
@@ -15,6 +21,11 @@ export type SocketRow = {
   readonly rqueue?: number;
   readonly wqueue?: number;
   readonly drops?: number;
+  readonly uid?: number;
+  readonly inode?: number;
+  readonly cgroup?: number;
+  /** Name of the congestion control algorithm. */
+  readonly congestion?: string;
   /** False: a socket without struct tcp_info. Fields that are left out are 0; `undefined` ones are absent. */
   readonly info?: false | Partial<Record<TcpInfoField, number | undefined>>;
 };
@@ -49,9 +60,10 @@ export const batchOf = (rows: readonly SocketRow[]): SocketBatch => {
   batch.length = rows.length;
   for (const [at, row] of rows.entries()) {
     const family = row.family ?? 4;
+    resetRow(batch, at);
     const wildcard = family === 4 ? "127.0.0.1" : "::1";
     batch.family[at] = family === 4 ? AF_INET : AF_INET6;
-    batch.protocol[at] = row.protocol === "udp" ? IPPROTO_UDP : IPPROTO_TCP;
+    batch.protocol[at] = protocolIndex[row.protocol ?? "tcp"];
     batch.state[at] = row.state ?? TCP_ESTABLISHED;
     batch.localPort[at] = row.localPort ?? 40_000;
     batch.peerPort[at] = row.peerPort ?? 443;
@@ -61,7 +73,11 @@ export const batchOf = (rows: readonly SocketRow[]): SocketBatch => {
     batch.rqueue[at] = row.rqueue ?? 0;
     batch.wqueue[at] = row.wqueue ?? 0;
     batch.drops[at] = row.drops ?? 0;
-    batch.hasInfo[at] = row.info === false ? 0 : 1;
+    batch.uid[at] = row.uid ?? 0;
+    batch.inode[at] = row.inode ?? 0;
+    batch.cgroup[at] = row.cgroup ?? 0;
+    if (row.congestion !== undefined) batch.congestion[at] = batch.congestionNames.push(row.congestion) - 1;
+    batch.full[at] = row.info === false ? 0 : 1;
     for (const field of tcpInfoFields) {
       const given =
         row.info === false || row.info === undefined ? 0 : field in row.info ? (row.info[field] ?? Number.NaN) : 0;

@@ -1,14 +1,16 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { createSocketBatch } from "../../src/model/socket.ts";
+import { createInetDecoder, encodeInetDump, encodeTcpDump, tcpDumps, udpDumps } from "../../src/netlink/inet-diag.ts";
+import { createReceiveBuffer, decodeReceive } from "../../src/netlink/message.ts";
 import {
-  createReceiveBuffer,
-  decodeReceive,
-  dumpRequests,
-  encodeInetDump,
-  encodeTcpDump,
-} from "../../src/netlink/inet-diag.ts";
-import { tcpInfo, type TcpInfoField, tcpInfoIndex, tcpInfoStride } from "../../src/netlink/tcp-info.ts";
+  planTcpInfo,
+  tcpInfo,
+  type TcpInfoField,
+  tcpInfoFields,
+  tcpInfoIndex,
+  tcpInfoStride,
+} from "../../src/netlink/tcp-info.ts";
 import { addressText, local, peer } from "../../src/fold/address.ts";
 import { addressBytes } from "../kit/sockets.ts";
 
@@ -57,6 +59,7 @@ const info = (length: number): Buffer => {
   const put = (field: TcpInfoField, value: bigint): void => {
     const { offset, width } = tcpInfo[field];
     if (width === "bit") bytes.writeUInt8(0xfe | Number(value), offset);
+    else if (width !== 4 && width !== 8) throw new Error(`${field} is not written here`);
     else if (offset + width <= length && width === 8) bytes.writeBigUInt64LE(value, offset);
     else if (offset + width <= length) bytes.writeUInt32LE(Number(value), offset);
   };
@@ -75,12 +78,14 @@ const skmem = (): Buffer => {
   return bytes;
 };
 
+const plan = planTcpInfo(tcpInfoFields);
+
 const decode = (...messages: readonly Buffer[]) => {
   const bytes = Buffer.concat(messages);
   const buffer = createReceiveBuffer(32_768);
   buffer.bytes.set(bytes);
   const batch = createSocketBatch(400, tcpInfoStride);
-  const result = decodeReceive(buffer, bytes.length, seq, 6, batch);
+  const result = decodeReceive(buffer, bytes.length, seq, createInetDecoder("tcp", plan, true), batch);
   const field = (name: TcpInfoField, row = 0): number => batch.info[row * tcpInfoStride + tcpInfoIndex[name]] as number;
   return { batch, result, field };
 };
@@ -101,7 +106,9 @@ describe("a request", () => {
   });
 
   test("never asks to destroy a socket (SOCK_DESTROY is type 21)", () => {
-    for (const { encode } of dumpRequests(["tcp", "udp"])) expect(Buffer.from(encode(1)).readUInt16LE(4)).not.toBe(21);
+    const options = { plan, congestion: true, program: Uint8Array.of(0, 4, 0, 0) };
+    for (const { encode } of [...tcpDumps(options), ...udpDumps()])
+      expect(Buffer.from(encode(1)).readUInt16LE(4)).not.toBe(21);
   });
 });
 
@@ -115,7 +122,7 @@ describe("a reply", () => {
       1, 2, 1, 8080, 51_234,
     ]);
     expect([addressText(batch, 0, local), addressText(batch, 0, peer)]).toEqual(["10.1.2.3", "192.0.2.7"]);
-    expect([batch.cookie[0], batch.rqueue[0], batch.wqueue[0], batch.drops[0], batch.hasInfo[0]]).toEqual([
+    expect([batch.cookie[0], batch.rqueue[0], batch.wqueue[0], batch.drops[0], batch.full[0]]).toEqual([
       2 ** 32 + 0x2a,
       11,
       22,
@@ -132,7 +139,7 @@ describe("a reply", () => {
 
   test("of an older kernel leaves the fields beyond its length absent, not 0", () => {
     const { batch, field } = decode(diagMessage([attribute(2, info(104))]));
-    expect(batch.hasInfo[0]).toBe(1);
+    expect(batch.full[0]).toBe(1);
     expect(field("total_retrans")).toBe(3);
     expect([field("bytes_acked"), field("min_rtt"), field("delivery_rate")]).toEqual([
       Number.NaN,
@@ -161,7 +168,7 @@ describe("a reply", () => {
     const bad = attribute(2, info(280));
     bad.writeUInt16LE(2000, 0);
     const { batch } = decode(diagMessage([attribute(7, skmem()), bad]));
-    expect([batch.length, batch.hasInfo[0], batch.drops[0]]).toEqual([1, 0, 77]);
+    expect([batch.length, batch.full[0], batch.drops[0]]).toEqual([1, 0, 77]);
   });
 
   test("may end with a message whose length is no multiple of 4", () => {

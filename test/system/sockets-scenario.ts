@@ -8,16 +8,21 @@ import { setTimeout } from "node:timers/promises";
 import { createSocketsPart } from "../../src/collect/sockets.ts";
 import { loadLibc } from "../../src/kernel/libc.ts";
 import { createSockDiag } from "../../src/kernel/netlink-socket.ts";
+import { flowFields } from "../../src/fold/flow-columns.ts";
+import { dumpsOf } from "../../src/netlink/dumps.ts";
+import { planTcpInfo } from "../../src/netlink/tcp-info.ts";
 import { openFlow, startEcho } from "../kit/loopback.ts";
 import { endedOf, pointsOf } from "../kit/points.ts";
 import { bindUdpRaw, listenRaw } from "../kit/raw-socket.ts";
 
 const ss = (...args: readonly string[]): string => execFileSync("ss", args, { encoding: "utf8" });
 
+const options = { plan: planTcpInfo(flowFields), congestion: false, program: undefined };
+
 const createPart = (groupBy: "socket" | "endpoint" | "host") => {
   const part = createSocketsPart({
     config: { protocols: ["tcp", "udp"], groupBy, maxGroups: 1000, seriesTtl: 1, rttBounds: [0.001, 1] },
-    read: createSockDiag(loadLibc(), ["tcp", "udp"]).read,
+    read: createSockDiag(loadLibc(), dumpsOf(["tcp", "udp"], options)).read,
     ephemeral: [32_768, 60_999],
     now: () => performance.now(),
     log: (level, message) => process.stderr.write(`${level} ${message}\n`),
