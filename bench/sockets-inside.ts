@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { monitorEventLoopDelay, performance } from "node:perf_hooks";
 import { setImmediate, setTimeout } from "node:timers/promises";
 import { createSocketsPart } from "../src/collect/sockets.ts";
+import { defaults } from "../src/config/defaults.ts";
 import { loadLibc } from "../src/kernel/libc.ts";
 import { createSockDiag } from "../src/kernel/netlink-socket.ts";
 import { flowFields } from "../src/fold/flow-columns.ts";
@@ -17,9 +18,10 @@ const dumps = 10;
 const median = (values: readonly number[]): number =>
   values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 
-const options = { plan: planTcpInfo(flowFields), congestion: false, program: undefined };
+const options = { plan: planTcpInfo(flowFields(defaults.sockets.metrics)), congestion: false, program: undefined };
 const part = createSocketsPart({
   config: {
+    ...defaults.sockets,
     protocols: ["tcp", "udp"],
     groupBy: groupBy as Grouping,
     maxGroups: 100_000,
@@ -27,6 +29,8 @@ const part = createSocketsPart({
     rttBounds: [0.0001, 0.001, 0.01, 0.1],
   },
   read: createSockDiag(loadLibc(), dumpsOf(["tcp", "udp"], options)).read,
+  subscribe: undefined,
+  owners: undefined,
   ephemeral: [32768, 60999],
   now: () => performance.now(),
   log: (_level, message) => process.stderr.write(`${message}\n`),

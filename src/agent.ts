@@ -81,7 +81,8 @@ export const startAgent = async (options: CoreOptions): Promise<Agent> => {
 
   const announce = (): void => {
     const { sockets, probes, export: to, collection } = config;
-    const what = sockets === "off" ? "no sockets" : `${sockets.protocols.join(" and ")} sockets by ${sockets.groupBy}`;
+    const what =
+      sockets === "off" ? "no sockets" : `${sockets.protocols.join(" and ")} sockets by ${String(sockets.groupBy)}`;
     const every = `collected every ${collection.intervalMs / 1000} s`;
     log("info", `sockscope ${version}: ${countTargets(probes.targets.length)}, ${what}, ${every}`);
     if (page !== undefined) {

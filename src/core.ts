@@ -14,7 +14,10 @@ import type { Attributes, Snapshot } from "./model/columns.ts";
 import type { Config, SocketsConfig } from "./model/config.ts";
 import { SourceError } from "./model/errors.ts";
 import type { Log } from "./model/log.ts";
-import type { ReadSockets, RunProbe } from "./model/sources.ts";
+import type { ReadSockets, RunProbe, SubscribeDestroyEvents } from "./model/sources.ts";
+import { createGrouping } from "./fold/flow-group.ts";
+import { subscribeDestroyEvents } from "./kernel/destroy-events.ts";
+import { createInetDecoder } from "./netlink/inet-diag.ts";
 import { dumpsOf } from "./netlink/dumps.ts";
 import { planTcpInfo } from "./netlink/tcp-info.ts";
 import { flowFields } from "./fold/flow-columns.ts";
@@ -54,16 +57,28 @@ const unavailable = (reason: string): ReadSockets =>
     throw new SourceError(reason);
   };
 
-const socketSource = (
-  libc: Libc | undefined,
-  { protocols }: SocketsConfig,
-): { read: ReadSockets; close: () => void } => {
-  if (platform() !== "linux") return { read: unavailable("sockets are read on Linux only"), close: () => undefined };
-  if (libc === undefined) return { read: unavailable("the C library cannot be called"), close: () => undefined };
-  return createSockDiag(
+type SocketSource = {
+  readonly read: ReadSockets;
+  readonly subscribe: SubscribeDestroyEvents | undefined;
+  readonly close: () => void;
+};
+
+const without = (reason: string): SocketSource => ({
+  read: unavailable(reason),
+  subscribe: undefined,
+  close: () => undefined,
+});
+
+const socketSource = (libc: Libc | undefined, { protocols, metrics, groupBy }: SocketsConfig): SocketSource => {
+  if (platform() !== "linux") return without("sockets are read on Linux only");
+  if (libc === undefined) return without("the C library cannot be called");
+  const plan = planTcpInfo(flowFields(metrics));
+  const { needsCongestion } = createGrouping(groupBy);
+  const { read, close } = createSockDiag(
     libc,
-    dumpsOf(protocols, { plan: planTcpInfo(flowFields), congestion: false, program: undefined }),
+    dumpsOf(protocols, { plan, congestion: needsCongestion, program: undefined }),
   );
+  return { read, subscribe: () => subscribeDestroyEvents(libc, createInetDecoder("tcp", plan, true)), close };
 };
 
 /** net.ipv4.ip_local_port_range, else the kernel's default. */
@@ -123,10 +138,14 @@ export const createCore = async (
       closeSockets = () => undefined;
       await ticker.replace("sockets", undefined);
     } else {
-      const { read, close } = socketSource(libc, sockets);
-      closeSockets = close;
+      const { read, subscribe, close } = socketSource(libc, sockets);
       const ephemeral = await readEphemeralPorts(paths.proc);
-      await ticker.replace("sockets", createSocketsPart({ config: sockets, read, ephemeral, now, log }));
+      const part = createSocketsPart({ config: sockets, read, subscribe, owners: undefined, ephemeral, now, log });
+      closeSockets = () => {
+        part.close();
+        close();
+      };
+      await ticker.replace("sockets", part);
     }
     closeOld();
   };

@@ -68,7 +68,8 @@ const impure: readonly RegExp[] = [
   /\bnew Date\(\)/,
   /\bperformance\./,
   /\bMath\.random\b/,
-  /\bprocess\./,
+  // Not as the start of an attribute's name.
+  /(?<!["'])\bprocess\./,
   /\bset(?:Timeout|Interval|Immediate)\b/,
   /\bfetch\(/,
 ];

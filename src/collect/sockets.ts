@@ -1,102 +1,54 @@
+import { setImmediate } from "node:timers/promises";
+import { abandonBound, beginBound, type Bound, collectBound, countBound, settleBound } from "../fold/bound.ts";
+import type { FlowFacts } from "../fold/flow-group.ts";
 import {
-  abandonBound,
-  beginBound,
-  type Bound,
-  collectBound,
-  countBound,
-  createListeners,
-  createUdpPorts,
-  foldBound,
-  settleBound,
-} from "../fold/bound.ts";
-import { isIpv4, local } from "../fold/address.ts";
-import { rttOf } from "../fold/flow-columns.ts";
-import type { RoleFacts } from "../fold/flow-group.ts";
-import { createFlows } from "../fold/flow-state.ts";
-import { abandonFlows, beginFlows, collectFlows, countGroups, foldFlow, settleFlows } from "../fold/flows.ts";
-import { addRtt, collectRtt, createRttHistogram } from "../fold/rtt.ts";
-import { countState, createStateCounts, type DumpedState, dumpedStates, type StateCounts } from "../fold/states.ts";
+  abandonFlows,
+  beginFlows,
+  collectFlows,
+  countGroups,
+  letWait,
+  settleFlows,
+  takeWaiting,
+} from "../fold/flows.ts";
+import { collectRtt } from "../fold/rtt.ts";
+import { createStateCounts, type DumpedState, dumpedStates, type StateCounts } from "../fold/states.ts";
 import type { Observation } from "../metrics/observation.ts";
 import type { MetricColumns } from "../model/columns.ts";
 import type { SocketsConfig } from "../model/config.ts";
 import { SourceError } from "../model/errors.ts";
 import type { Log } from "../model/log.ts";
-import { protocolIndex, type SocketBatch, type SocketProtocol } from "../model/socket.ts";
-import type { DumpReport, ReadSockets } from "../model/sources.ts";
-import {
-  TCP_CLOSE_WAIT,
-  TCP_CLOSING,
-  TCP_ESTABLISHED,
-  TCP_FIN_WAIT1,
-  TCP_FIN_WAIT2,
-  TCP_LAST_ACK,
-  TCP_LISTEN,
-} from "../netlink/constants.ts";
+import type { Owners } from "../model/owner.ts";
+import type { SocketProtocol } from "../model/socket.ts";
+import type { DumpReport, ReadSockets, SubscribeDestroyEvents } from "../model/sources.ts";
 import { inSlices, type Part } from "./reading.ts";
+import { createSocketEvents } from "./socket-events.ts";
+import { askForOwners, createSocketFold, foldBatch, type SocketFold } from "./socket-fold.ts";
+
+/** Owners, and what has been found of them. */
+export type OwnerSource = Owners & {
+  /** Looks for what has been asked for and is not known. */
+  refresh(signal: AbortSignal): Promise<void>;
+  observations(): Observation[];
+};
 
 export type SocketsOptions = {
   readonly config: SocketsConfig;
   readonly read: ReadSockets;
+  /** Undefined where the source of the sockets has none. */
+  readonly subscribe: SubscribeDestroyEvents | undefined;
+  /** Undefined: sockets have no owners here. */
+  readonly owners: OwnerSource | undefined;
   /** net.ipv4.ip_local_port_range. */
-  readonly ephemeral: RoleFacts["ephemeral"];
+  readonly ephemeral: FlowFacts["ephemeral"];
   /** Monotonic ms. */
   readonly now: () => number;
   readonly log: Log;
 };
 
-/** The states of a flow, which has reached ESTABLISHED: a refused or unused socket, a listener or a request has not. */
-const flowStates =
-  (1 << TCP_ESTABLISHED) |
-  (1 << TCP_FIN_WAIT1) |
-  (1 << TCP_FIN_WAIT2) |
-  (1 << TCP_CLOSE_WAIT) |
-  (1 << TCP_LAST_ACK) |
-  (1 << TCP_CLOSING);
+/** Of flows that waited for their owners. */
+const rowsOfSlice = 1_000;
 
-type Fold = ReturnType<typeof createFold>;
-
-const createFold = ({ config, ephemeral }: SocketsOptions) => {
-  let listening = new Set<number>();
-  let listenedBefore = listening;
-  return {
-    flows: createFlows(config),
-    listeners: createListeners(config.maxGroups),
-    udpPorts: createUdpPorts(config.maxGroups),
-    rtt: createRttHistogram(config.rttBounds),
-    facts: {
-      listening: (port: number) => listening.has(port) || listenedBefore.has(port),
-      ephemeral,
-    } satisfies RoleFacts,
-    listens: (port: number): void => {
-      listening.add(port);
-    },
-    nextDump: (): void => {
-      listenedBefore = listening;
-      listening = new Set();
-    },
-  };
-};
-
-const foldBatch = (fold: Fold, counts: StateCounts, batch: SocketBatch): void => {
-  for (let at = 0; at < batch.length; at++) {
-    if (batch.protocol[at] !== protocolIndex.tcp) {
-      foldBound(fold.udpPorts, batch, at);
-      continue;
-    }
-    const state = batch.state[at] as number;
-    const ipv4 = isIpv4(batch, at, local);
-    countState(counts, state & 15, ipv4);
-    if (state === TCP_LISTEN) {
-      fold.listens(batch.localPort[at] as number);
-      foldBound(fold.listeners, batch, at);
-    } else if (batch.full[at] === 1 && ((1 << state) & flowStates) !== 0) {
-      foldFlow(fold.flows, batch, at, fold.facts);
-      const rtt = rttOf(batch, at);
-      const { lastTime, time } = fold.flows;
-      if (!Number.isNaN(rtt)) addRtt(fold.rtt, ipv4, rtt, lastTime === 0 ? time : lastTime);
-    }
-  }
-};
+export type SocketsPart = Part & { close(): void };
 
 const stateObservations = (counts: StateCounts): Observation[] =>
   (Object.keys(dumpedStates) as DumpedState[]).flatMap((state) =>
@@ -107,7 +59,7 @@ const stateObservations = (counts: StateCounts): Observation[] =>
     })),
   );
 
-const budgetObservations = ({ flows, listeners, udpPorts }: Fold): Observation[] => {
+const budgetObservations = ({ flows, listeners, udpPorts }: SocketFold): Observation[] => {
   const budgets = { groups: countGroups(flows), listeners: countBound(listeners), udp_ports: countBound(udpPorts) };
   return (Object.keys(budgets) as (keyof typeof budgets)[]).flatMap((series): Observation[] => {
     const attributes = { "sockscope.series": series };
@@ -119,28 +71,56 @@ const budgetObservations = ({ flows, listeners, udpPorts }: Fold): Observation[]
 };
 
 /** Reads the kernel's sockets once a tick, folds them, and says once when it cannot. */
-export const createSocketsPart = (options: SocketsOptions): Part => {
-  const { read, now, log } = options;
-  const fold = createFold(options);
+export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
+  const { config, read, owners, now, log } = options;
+  const fold = createSocketFold(options);
+  const bounds: readonly Bound[] = [fold.listeners, fold.udpPorts];
+  const tcp = config.protocols.includes("tcp");
+  const events = createSocketEvents(config.events, tcp ? options.subscribe : undefined, fold, log);
+  const looksForOwners = owners !== undefined && (fold.needs.process || fold.needs.cgroup) ? owners : undefined;
   const source = { "sockscope.agent.source": "sockets" } as const;
   const reportedLacking = new Set<SocketProtocol>();
   let failing = false;
   let errors = 0;
   let skipped = 0;
 
-  const dump = async (counts: StateCounts, signal: AbortSignal): Promise<number> => {
-    const report: DumpReport = { skipped: 0, lacking: new Set() };
-    let sockets = 0;
-    for await (const batch of read(signal, report)) {
-      sockets += batch.length;
-      foldBatch(fold, counts, batch);
-    }
-    skipped += report.skipped;
-    for (const protocol of report.lacking) {
+  const sayLacking = (lacking: ReadonlySet<SocketProtocol>): void => {
+    for (const protocol of lacking) {
       if (reportedLacking.has(protocol)) continue;
       reportedLacking.add(protocol);
       log("warn", `this kernel gives no ${protocol} sockets by sock_diag; the others are read`);
     }
+  };
+
+  /** Before the first dump nobody is known: those who hold sockets now are looked for all at once. */
+  const meetOwners = async (signal: AbortSignal): Promise<void> => {
+    if (looksForOwners === undefined || fold.flows.lastTime > 0) return;
+    for await (const batch of read(signal, { skipped: 0, lacking: new Set() })) askForOwners(fold, batch);
+    await looksForOwners.refresh(signal);
+  };
+
+  /** New flows whose owners were not known are folded when those have been looked for. */
+  const foldWaiting = async (counts: StateCounts, signal: AbortSignal): Promise<void> => {
+    const waiting = takeWaiting(fold.flows);
+    if (looksForOwners === undefined || waiting === undefined || waiting.length === 0) return;
+    await looksForOwners.refresh(signal);
+    for (let from = 0; from < waiting.length; from += rowsOfSlice) {
+      foldBatch(fold, counts, waiting, from, Math.min(from + rowsOfSlice, waiting.length));
+      await setImmediate();
+    }
+  };
+
+  const dump = async (counts: StateCounts, signal: AbortSignal): Promise<number> => {
+    const report: DumpReport = { skipped: 0, lacking: new Set() };
+    let sockets = 0;
+    if (looksForOwners !== undefined) letWait(fold.flows);
+    for await (const batch of read(signal, report)) {
+      sockets += batch.length;
+      foldBatch(fold, counts, batch);
+    }
+    await foldWaiting(counts, signal);
+    skipped += report.skipped;
+    sayLacking(report.lacking);
     return sockets;
   };
 
@@ -153,17 +133,15 @@ export const createSocketsPart = (options: SocketsOptions): Part => {
       );
     failing = true;
     abandonFlows(fold.flows);
-    abandonBound(fold.listeners);
-    abandonBound(fold.udpPorts);
+    for (const bound of bounds) abandonBound(bound);
   };
 
   const settle = async (): Promise<void> => {
     if (failing) log("info", "sockets can be read again");
     failing = false;
     await inSlices(settleFlows(fold.flows));
-    settleBound(fold.listeners);
-    settleBound(fold.udpPorts);
-    fold.nextDump();
+    for (const bound of bounds) settleBound(bound);
+    fold.listening.nextDump();
   };
 
   const columns = async (absent: boolean): Promise<MetricColumns[]> => {
@@ -176,33 +154,53 @@ export const createSocketsPart = (options: SocketsOptions): Part => {
     ];
   };
 
+  /** What was read, or nothing but that it could not be. */
+  const observe = async (started: number, signal: AbortSignal): Promise<Observation[]> => {
+    const counts = createStateCounts();
+    try {
+      const sockets = await dump(counts, signal);
+      await events.drain();
+      events.hold(true);
+      await settle();
+      return [
+        ...(tcp ? stateObservations(counts) : []),
+        { metric: "sockscope.agent.dump.sockets", value: sockets, attributes: {} },
+        { metric: "sockscope.agent.dump.duration", value: (now() - started) / 1000, attributes: {} },
+        ...budgetObservations(fold),
+      ];
+    } catch (error) {
+      if (!(error instanceof SourceError) && !signal.aborted) throw error;
+      failed(error);
+      return [];
+    }
+  };
+
   return {
     async collect(time, signal) {
-      const counts = createStateCounts();
       const started = now();
-      beginFlows(fold.flows, time);
-      for (const bound of [fold.listeners, fold.udpPorts] satisfies Bound[]) beginBound(bound, time);
-      const observations: Observation[] = [];
-      try {
-        const sockets = await dump(counts, signal);
-        await settle();
-        if (options.config.protocols.includes("tcp")) observations.push(...stateObservations(counts));
-        observations.push(
-          { metric: "sockscope.agent.dump.sockets", value: sockets, attributes: {} },
-          { metric: "sockscope.agent.dump.duration", value: (now() - started) / 1000, attributes: {} },
-          ...budgetObservations(fold),
-        );
-      } catch (error) {
+      await events.drain();
+      await meetOwners(signal).catch((error: unknown) => {
+        // The dump meets the same failure, and says it.
         if (!(error instanceof SourceError) && !signal.aborted) throw error;
-        failed(error);
-      }
+      });
+      beginFlows(fold.flows, time);
+      for (const bound of bounds) beginBound(bound, time);
+      const observations = await observe(started, signal);
       observations.push(
         { metric: "sockscope.agent.capability", value: failing ? 0 : 1, attributes: source },
         { metric: "sockscope.agent.source.errors", value: errors, attributes: source },
         { metric: "sockscope.agent.rows.skipped", value: skipped, attributes: source },
+        ...events.observations(),
+        ...(looksForOwners?.observations() ?? []),
       );
-      return { columns: await columns(failing), observations };
+      const collected = await columns(failing);
+      events.hold(false);
+      return { columns: collected, observations };
     },
-    end: () => columns(true),
+    async end() {
+      events.close();
+      return columns(true);
+    },
+    close: () => events.close(),
   };
 };

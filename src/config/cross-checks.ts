@@ -1,12 +1,13 @@
 import { z } from "zod";
 import { defaults } from "./defaults.ts";
+import { familyOfRank } from "../model/config.ts";
 import { formatDuration } from "../text/duration.ts";
 import type { Environment } from "./environment.ts";
 import type { Finding } from "./explain.ts";
 import { block } from "./kinds.ts";
-import { inheritedOf } from "./normalise.ts";
+import { familiesOf, inheritedOf } from "./normalise.ts";
 import { formatPath, type Path } from "./path.ts";
-import { collection, inherited, otlp, target, type TargetFields } from "./schema.ts";
+import { collection, inherited, otlp, sockets, target, type TargetFields } from "./schema.ts";
 
 /** A part of the file as its schema reads it; undefined when it is faulty, which has been said by then. */
 const sound = <S extends z.ZodType>(schema: S, value: unknown): z.output<S> | undefined =>
@@ -72,6 +73,14 @@ const targetFindings = (value: unknown): Finding[] => {
   return findings;
 };
 
+/** A ranking needs the metrics that it reads. */
+const rankFindings = (value: unknown): Finding[] => {
+  const { rank_by: rank, metrics } = sound(sockets, value) ?? {};
+  const family = rank && familyOfRank[rank];
+  if (family === undefined || familiesOf(metrics).includes(family)) return [];
+  return [valueAt(["sockets", "rank_by"], `needs metrics.${family}, which is off: leave it on, or rank by flows`)];
+};
+
 const otlpFindings = (value: unknown): Finding[] => {
   const findings: Finding[] = [];
   const { endpoint, metrics_endpoint: full } = sound(otlp, value) ?? {};
@@ -99,10 +108,11 @@ const otlpFindings = (value: unknown): Finding[] => {
  * A part with a fault of its own is left out, so that one slip is not reported twice, and all other parts are checked.
  */
 export const crossCheck = (file: unknown, environment: Environment): Finding[] => {
-  const { collection: times, probes, export: destinations } = mapOf(file);
+  const { collection: times, probes, sockets: read, export: destinations } = mapOf(file);
   return [
     ...collectionFindings(times, environment),
     ...targetFindings(probes),
+    ...rankFindings(read),
     ...otlpFindings(mapOf(destinations)["otlp"]),
   ];
 };

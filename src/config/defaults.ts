@@ -8,8 +8,11 @@ export const defaults = {
   sockets: {
     protocols: ["tcp", "udp"],
     groupBy: "endpoint",
+    events: "auto",
     maxGroups: 2_000,
+    rankBy: "bytes",
     seriesTtl: 10,
+    metrics: ["io", "segments", "retransmits", "rtt", "cwnd", "delivery_rate", "queue"],
     rttBounds: [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1],
   } satisfies SocketsConfig,
   sockstat: true,

@@ -1,4 +1,4 @@
-import type { Config, OtlpConfig } from "../model/config.ts";
+import { type Config, flowFamilies, type OtlpConfig } from "../model/config.ts";
 import type { Target } from "../model/target.ts";
 import { formatDuration } from "../text/duration.ts";
 import { formatHostPort } from "./host-port.ts";
@@ -50,7 +50,12 @@ export const renderEffective = (config: Config): string => {
         : {
             protocols: sockets.protocols,
             group_by: sockets.groupBy,
+            events: sockets.events,
             max_groups: sockets.maxGroups,
+            rank_by: sockets.rankBy,
+            metrics: Object.fromEntries(
+              flowFamilies.map((family) => [family, onOff(sockets.metrics.includes(family))]),
+            ),
             series_ttl: sockets.seriesTtl,
             rtt_histogram: { bounds: sockets.rttBounds },
           },

@@ -1,5 +1,5 @@
 import type { Attributes } from "../model/columns.ts";
-import type { Config, OtlpConfig, SocketsConfig } from "../model/config.ts";
+import { type Config, flowFamilies, type FlowFamily, type OtlpConfig, type SocketsConfig } from "../model/config.ts";
 import type { Target } from "../model/target.ts";
 import { defaults } from "./defaults.ts";
 import { formatDuration } from "../text/duration.ts";
@@ -64,13 +64,25 @@ export const targetOf = (fields: TargetFields, inherited: Inherited): Target => 
   }
 };
 
+const defaultFamilies: readonly FlowFamily[] = defaults.sockets.metrics;
+
+/** The default set, with what the switches add and take away. */
+export const familiesOf = (
+  switches: Readonly<Partial<Record<FlowFamily, boolean | undefined>>> = {},
+): readonly FlowFamily[] => flowFamilies.filter((family) => switches[family] ?? defaultFamilies.includes(family));
+
 const socketsOf = (sockets: File["sockets"]): SocketsConfig | "off" => {
   if (sockets === false) return "off";
   const own = sockets === true || sockets === undefined ? {} : sockets;
+  const metrics = familiesOf(own.metrics);
   return {
     protocols: own.protocols ?? defaults.sockets.protocols,
     groupBy: own.group_by ?? defaults.sockets.groupBy,
+    events: own.events ?? defaults.sockets.events,
     maxGroups: own.max_groups ?? defaults.sockets.maxGroups,
+    // By bytes, unless nobody counts them.
+    rankBy: own.rank_by ?? (metrics.includes("io") ? defaults.sockets.rankBy : "flows"),
+    metrics,
     seriesTtl: own.series_ttl ?? defaults.sockets.seriesTtl,
     rttBounds: own.rtt_histogram?.bounds ?? defaults.sockets.rttBounds,
   };

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { groupings } from "../model/config.ts";
+import { eventModes, type FlowFamily, groupAttributeNames, groupings, rankings } from "../model/config.ts";
 import { defaults } from "./defaults.ts";
 import { formatDuration } from "../text/duration.ts";
 import { isFault } from "../text/fault.ts";
@@ -128,10 +128,9 @@ const probes = block({
   ),
 });
 
-const protocols = z
-  .array(oneOf(["tcp", "udp"]), { error: "must be a list of tcp and udp" })
-  .min(1, { error: "must name tcp, udp or both; write sockets: off to read none" })
-  .superRefine(
+/** A list of different words. */
+const listOf = <T extends z.ZodType<string>>(item: T, error: string) =>
+  z.array(item, { error }).superRefine(
     (names, context) => {
       for (const [index, name] of names.entries())
         if (names.indexOf(name) < index)
@@ -139,6 +138,10 @@ const protocols = z
     },
     { when: ({ value }) => Array.isArray(value) },
   );
+
+const protocols = listOf(oneOf(["tcp", "udp"]), "must be a list of tcp and udp").min(1, {
+  error: "must name tcp, udp or both; write sockets: off to read none",
+});
 
 /** More bounds than this make points that receivers refuse. */
 const mostBounds = 160;
@@ -157,18 +160,65 @@ const bounds = z
     { when: ({ value }) => Array.isArray(value) },
   );
 
-const sockets = block({
+const groupList = listOf(oneOf(groupAttributeNames), "must be a preset, or a list of attributes").min(1, {
+  error: "must name an attribute; write host for one group of all",
+});
+
+const shownFamilies: readonly FlowFamily[] = defaults.sockets.metrics;
+
+const family = (name: FlowFamily, description: string) =>
+  optional(onOff(), description, shownFamilies.includes(name) ? "on" : "off");
+
+const families = {
+  io: family("io", "Bytes, by direction."),
+  segments: family("segments", "Segments, by direction."),
+  data_segments: family("data_segments", "Segments with data, by direction."),
+  retransmits: family("retransmits", "Retransmitted segments and bytes."),
+  rtt: family("rtt", "Round-trip times: smoothed, variation, least and greatest."),
+  cwnd: family("cwnd", "Congestion window."),
+  ssthresh: family("ssthresh", "Slow start threshold."),
+  delivery_rate: family("delivery_rate", "Delivery rate."),
+  pacing_rate: family("pacing_rate", "Pacing rate."),
+  stall: family(
+    "stall",
+    "Time with data to send, and what of it was lost to the receiver's window and the send buffer.",
+  ),
+  queue: family("queue", "Bytes in the send and receive queues."),
+  unacked: family("unacked", "Segments in flight."),
+  lost: family("lost", "Segments that are taken for lost."),
+  reordering: family("reordering", "Reordering that is allowed for."),
+  rto: family("rto", "Retransmission timeout."),
+  ecn: family("ecn", "Segments that met congestion (ECN)."),
+} satisfies Record<FlowFamily, z.ZodType>;
+
+/** `sockets`, as far as its own keys go. */
+export const sockets = block({
   protocols: optional(protocols, "Which sockets are read.", defaults.sockets.protocols),
   group_by: optional(
-    oneOf(groupings),
-    "What shares series: nothing (socket), the sockets of one service or one peer's port (endpoint), all of a protocol (host).",
+    z.union([oneOf(groupings), groupList], {
+      error: `must be ${groupings.join(", ")}, or a list of attributes`,
+    }),
+    `What shares series: nothing (socket), what a process has with one peer's port (process), the sockets of one service or one peer's port (endpoint), those of a container or a systemd unit (container), all of a protocol (host); or whatever has equal values of a list of attributes.`,
     defaults.sockets.groupBy,
+  ),
+  events: optional(
+    z.union([oneOf(eventModes), z.boolean().transform((on) => (on ? "on" : "off"))], {
+      error: "must be auto, on or off",
+    }),
+    "Whether the end of each TCP socket is heard of, so that connections between two ticks are counted, too. auto: where the kernel allows it, without a warning where it does not. It costs the host some 7 us for each socket that closes.",
+    defaults.sockets.events,
   ),
   max_groups: optional(
     whole(1, 1_000_000),
     "Groups, listeners and UDP ports that have series of their own, each; the rest shares the overflow series.",
     defaults.sockets.maxGroups,
   ),
+  rank_by: optional(
+    oneOf(rankings),
+    "Which groups have series of their own when there are more than max_groups: those with most bytes, retransmits or flows, or with the highest round-trip time (rtt).",
+    defaults.sockets.rankBy,
+  ),
+  metrics: optional(block(families), "What is said of flows, beside how many there are."),
   series_ttl: optional(whole(1, 1_000), "Ticks that a group outlives its last connection.", defaults.sockets.seriesTtl),
   rtt_histogram: optional(
     block({

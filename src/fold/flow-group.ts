@@ -1,60 +1,147 @@
-import type { Attributes } from "../model/columns.ts";
-import type { Grouping } from "../model/config.ts";
+import type { AttributeValue, Attributes } from "../model/columns.ts";
+import type { GroupAttribute, Grouping } from "../model/config.ts";
+import type { CgroupInfo, ProcessInfo } from "../model/owner.ts";
 import type { SocketBatch } from "../model/socket.ts";
-import { addressText, local, networkType, peer } from "./address.ts";
+import { addressText, isIpv4, local, networkType, peer } from "./address.ts";
 
-/** What tells which end opened a connection. */
-export type RoleFacts = {
+/** What is known beside a socket's own row. */
+export type FlowFacts = {
   /** Local ports with a listener, now or at the last dump. */
   readonly listening: (port: number) => boolean;
   /** net.ipv4.ip_local_port_range: where the kernel takes the ports of outgoing connections from. */
   readonly ephemeral: readonly [low: number, high: number];
+  /** Who holds the socket; of a connection that nobody has accepted, who listens for it. Undefined: not known. */
+  readonly process: (batch: SocketBatch, row: number) => ProcessInfo | undefined;
+  readonly cgroup: (batch: SocketBatch, row: number) => CgroupInfo | undefined;
+  /** The owner is asked for, and may be known in a moment. */
+  readonly ownerPending: (batch: SocketBatch, row: number) => boolean;
+  /** The name that the configuration gives to the peer's network. */
+  readonly peerNetwork: (batch: SocketBatch, row: number) => string | undefined;
+  /** What the selection says of a socket that a dump shows, or of one that an event tells the end of. */
+  readonly admit: (batch: SocketBatch, row: number, origin: "dump" | "event") => "yes" | "no" | "undecided";
 };
 
 export type FlowGrouping = {
-  /** Equal for the flows of one group. */
-  readonly key: (batch: SocketBatch, row: number, facts: RoleFacts) => string;
-  readonly attributes: (batch: SocketBatch, row: number, facts: RoleFacts) => Attributes;
+  /** The key tells the flows of one group from all others. */
+  readonly attributes: (batch: SocketBatch, row: number, facts: FlowFacts) => Attributes;
+  readonly needsProcess: boolean;
+  readonly needsCgroup: boolean;
+  readonly needsCongestion: boolean;
 };
 
-const role = (batch: SocketBatch, row: number, facts: RoleFacts): "server" | "client" | "unknown" => {
+const role = (batch: SocketBatch, row: number, facts: FlowFacts): "server" | "client" | "unknown" => {
   const port = batch.localPort[row] as number;
   if (facts.listening(port)) return "server";
   return port >= facts.ephemeral[0] && port <= facts.ephemeral[1] ? "client" : "unknown";
 };
 
-const socket: FlowGrouping = {
-  key: (batch, row) =>
-    `${addressText(batch, row, local)} ${batch.localPort[row]} ${addressText(batch, row, peer)} ${batch.peerPort[row]}`,
-  attributes: (batch, row) => ({
-    "network.transport": "tcp",
-    "network.type": networkType(batch, row),
-    "network.local.address": addressText(batch, row, local),
-    "network.local.port": batch.localPort[row] as number,
-    "network.peer.address": addressText(batch, row, peer),
-    "network.peer.port": batch.peerPort[row] as number,
-  }),
+/** The /24 or /56 that the peer is in. */
+const peerPrefix = (batch: SocketBatch, row: number): string => {
+  const text = addressText(batch, row, peer);
+  if (isIpv4(batch, row, peer)) return `${text.slice(0, text.lastIndexOf("."))}.0/24`;
+  const at = row * 8 + peer;
+  const bytes = new Uint8Array(Uint32Array.of(batch.addresses[at] as number, batch.addresses[at + 1] as number).buffer);
+  const group = (index: number): string =>
+    (((bytes[index * 2] as number) << 8) | (index === 3 ? 0 : (bytes[index * 2 + 1] as number))).toString(16);
+  const groups = [0, 1, 2, 3].map(group);
+  while (groups.at(-1) === "0") groups.pop();
+  return `${groups.join(":")}::/56`;
 };
 
-const endpoint: FlowGrouping = {
-  key: (batch, row, facts) => {
-    const kind = role(batch, row, facts);
-    if (kind === "server") return `${kind} ${batch.localPort[row]}`;
-    return kind === "client" ? `${kind} ${addressText(batch, row, peer)} ${batch.peerPort[row]}` : kind;
-  },
-  attributes: (batch, row, facts) => {
-    const kind = role(batch, row, facts);
-    const common = { "network.transport": "tcp", "sockscope.flow.role": kind };
-    if (kind === "server") return { ...common, "network.local.port": batch.localPort[row] as number };
-    if (kind === "unknown") return common;
-    return {
-      ...common,
-      "network.peer.address": addressText(batch, row, peer),
-      "network.peer.port": batch.peerPort[row] as number,
-    };
-  },
+type Reader = (batch: SocketBatch, row: number, facts: FlowFacts) => AttributeValue | undefined;
+
+const readers: Readonly<Record<GroupAttribute, Reader>> = {
+  "network.transport": () => "tcp",
+  "network.type": networkType,
+  "network.local.address": (batch, row) => addressText(batch, row, local),
+  "network.local.port": (batch, row) => batch.localPort[row],
+  "network.peer.address": (batch, row) => addressText(batch, row, peer),
+  "network.peer.port": (batch, row) => batch.peerPort[row],
+  "sockscope.flow.role": role,
+  "sockscope.peer.network": (batch, row, facts) => facts.peerNetwork(batch, row),
+  "sockscope.peer.prefix": peerPrefix,
+  "sockscope.tcp.congestion_control": (batch, row) =>
+    batch.congestionNames[batch.congestion[row] as number] || undefined,
+  "sockscope.socket.cookie": (batch, row) => batch.cookie[row],
+  "process.pid": (batch, row, facts) => facts.process(batch, row)?.pid,
+  "process.executable.name": (batch, row, facts) => facts.process(batch, row)?.executable,
+  "container.id": (batch, row, facts) => facts.cgroup(batch, row)?.containerId,
+  "k8s.pod.uid": (batch, row, facts) => facts.cgroup(batch, row)?.podUid,
+  "sockscope.systemd.unit": (batch, row, facts) => facts.cgroup(batch, row)?.unit,
 };
 
-const host: FlowGrouping = { key: () => "", attributes: () => ({ "network.transport": "tcp" }) };
+type Names = readonly GroupAttribute[];
+const always =
+  (names: Names): Chosen =>
+  () =>
+    names;
+type Chosen = (batch: SocketBatch, row: number, facts: FlowFacts) => Names;
 
-export const flowGroupings: Readonly<Record<Grouping, FlowGrouping>> = { socket, endpoint, host };
+const owner = ["process.executable.name", "container.id"] as const;
+/** A server is its own port, whoever calls it; a client is whom it calls, from whatever port. */
+const endpointByRole = {
+  server: ["network.transport", "sockscope.flow.role", "network.local.port", ...owner],
+  client: ["network.transport", "sockscope.flow.role", "network.peer.address", "network.peer.port", ...owner],
+  unknown: ["network.transport", "sockscope.flow.role", ...owner],
+} as const satisfies Record<string, Names>;
+
+const container: Names = ["network.transport", "sockscope.flow.role", "container.id"];
+const unit: Names = ["network.transport", "sockscope.flow.role", "sockscope.systemd.unit"];
+
+/** The presets; which attributes say something of a flow can depend on the flow. */
+const presets: Readonly<Record<Grouping, Chosen>> = {
+  socket: always([
+    "network.transport",
+    "network.type",
+    "network.local.address",
+    "network.local.port",
+    "network.peer.address",
+    "network.peer.port",
+  ]),
+  process: always([
+    "network.transport",
+    "process.pid",
+    "process.executable.name",
+    "network.peer.address",
+    "network.peer.port",
+  ]),
+  endpoint: (batch, row, facts) => endpointByRole[role(batch, row, facts)],
+  container: (batch, row, facts) => (facts.cgroup(batch, row)?.containerId === undefined ? unit : container),
+  host: always(["network.transport"]),
+};
+
+const presetNeeds: Readonly<Record<Grouping, Names>> = {
+  socket: [],
+  process: ["process.pid"],
+  endpoint: owner,
+  container: ["container.id"],
+  host: [],
+};
+
+/** The grouping of a preset or of a list of attributes; an attribute that is not known of a flow is left out. */
+export const createGrouping = (groupBy: Grouping | Names): FlowGrouping => {
+  const preset = typeof groupBy === "string";
+  const choose = preset ? presets[groupBy] : always(groupBy);
+  const needs = preset ? presetNeeds[groupBy] : groupBy;
+  const uses = (...wanted: Names): boolean => wanted.some((name) => needs.includes(name));
+  return {
+    attributes: (batch, row, facts) => {
+      const values: Record<string, AttributeValue> = {};
+      for (const name of choose(batch, row, facts)) {
+        const value = readers[name](batch, row, facts);
+        if (value !== undefined) values[name] = value;
+      }
+      return values;
+    },
+    needsProcess: uses("process.pid", "process.executable.name"),
+    needsCgroup: uses("container.id", "k8s.pod.uid", "sockscope.systemd.unit"),
+    needsCongestion: uses("sockscope.tcp.congestion_control"),
+  };
+};
+
+/** Equal for the flows of one group, since the names come in one order. */
+export const groupKey = (values: Attributes): string => {
+  let key = "";
+  for (const name in values) key += `${name}\u0001${String(values[name])}\u0002`;
+  return key;
+};

@@ -1,69 +1,211 @@
-import type { Grouping } from "../model/config.ts";
-import { flowCounters, flowGauges } from "./flow-columns.ts";
+import { familyOfRank, type FlowFamily, type GroupAttribute, type Grouping, type RankBy } from "../model/config.ts";
+import type { SocketBatch } from "../model/socket.ts";
+import { tcpInfoIndex, type TcpInfoField } from "../netlink/tcp-info.ts";
+import { countersOf, type GaugeFold, gaugesOf } from "./flow-columns.ts";
+import { createGrouping } from "./flow-group.ts";
 import { SeriesTable } from "./series.ts";
 
-/** Counters that are kept a flow. */
-export const counters = flowCounters.length;
-
 export type FlowOptions = {
-  readonly groupBy: Grouping;
+  readonly groupBy: Grouping | readonly GroupAttribute[];
   /** Groups that have series of their own. */
   readonly maxGroups: number;
+  /** What decides which those are. */
+  readonly rankBy: RankBy;
   /** Ticks that a group outlives its last flow. */
   readonly seriesTtl: number;
+  readonly metrics: readonly FlowFamily[];
 };
 
-/** Everything that is kept of flows from one tick to the next. Slots are flows, rows are groups. */
+/** A group in the overflow has no row of its own; a promoted one gets it with its next flow, which knows its attributes. */
+export const noRow = -1;
+export const promised = -2;
+
+export type Group = {
+  readonly key: string;
+  /** Of the table, `noRow` or `promised`. */
+  row: number;
+  /** Flows in it now. */
+  live: number;
+  /** Tick since which there are none. */
+  emptySince: number;
+  /** By socket: the slot of the flow that has the series; -1: none. */
+  slot: number;
+  /** What the group is ranked by: of this tick, and with ever less of the ticks before. */
+  activity: number;
+  score: number;
+  /** Tick in which it got its row, or the promise of one. */
+  since: number;
+};
+
+export const createGroup = (key: string): Group => ({
+  key,
+  row: noRow,
+  live: 0,
+  emptySince: 0,
+  slot: -1,
+  activity: 0,
+  score: 0,
+  since: 0,
+});
+
+/** No grouping makes it. */
+export const overflowKey = "overflow";
+
+/** Destroy events by what they brought. */
+export const eventOutcomes = ["merged", "counted", "erased", "undecided", "ignored"] as const;
+export type EventOutcome = (typeof eventOutcomes)[number];
+
+/** Everything that is kept of flows from one tick to the next. Slots are flows, rows are series. */
 export type Flows = ReturnType<typeof createFlows>;
+
+const foldCode: Readonly<Record<GaugeFold, number>> = { sum: 0, mean: 1, min: 2, max: 3 };
+export const meanCode = foldCode.mean;
+export const minCode = foldCode.min;
+export const maxCode = foldCode.max;
+
+const fieldIndex = (field: TcpInfoField): number => tcpInfoIndex[field];
+
+/** Positions of a gauge's source that are no field of struct tcp_info. */
+export const fromWqueue = -1;
+export const fromRqueue = -2;
+/** Guard of a gauge that has none. */
+export const noGuard = -1;
+
+const createGauges = (options: FlowOptions, perSocket: boolean, table: SeriesTable<"group">) => {
+  const rows = gaugesOf(options.metrics, perSocket);
+  return {
+    count: rows.length,
+    columns: rows.map(({ column }) => column(table)),
+    source: Int16Array.from(rows, ({ from }) =>
+      from === "wqueue" ? fromWqueue : from === "rqueue" ? fromRqueue : fieldIndex(from),
+    ),
+    /** A field that must be 0 (`unlimited`) or must not be (`sampled`). */
+    guard: Int16Array.from(rows, ({ only }) =>
+      only === undefined ? noGuard : fieldIndex(only === "unlimited" ? "delivery_rate_app_limited" : "rtt"),
+    ),
+    guardIsZero: Uint8Array.from(rows, ({ only }) => (only === "unlimited" ? 1 : 0)),
+    fold: Uint8Array.from(rows, ({ fold }) => foldCode[fold]),
+    scale: Float64Array.from(rows, ({ scale }) => scale),
+    least: Float64Array.from(rows, ({ least }) => least),
+    limit: Float64Array.from(rows, ({ limit }) => limit),
+    /** Values that each row's mean is of, by gauge. */
+    samples: rows.map(() => new Uint32Array(16)),
+  };
+};
+
+const createCounters = (options: FlowOptions, table: SeriesTable<"group">) => {
+  const rows = countersOf(options.metrics);
+  return {
+    count: rows.length,
+    columns: rows.map(({ column }) => column(table)),
+    field: Uint16Array.from(rows, ({ field }) => fieldIndex(field)),
+    wraps: Float64Array.from(rows, ({ wraps }) => wraps),
+    scale: Float64Array.from(rows, ({ scale }) => scale),
+    /**
+     * u64 counters never wrap: one that falls says that the socket was reset under the same cookie (connect(AF_UNSPEC)).
+     * Two of them tell as much as all.
+     */
+    restarts: Uint16Array.from(rows.flatMap(({ wraps }, index) => (wraps === 0 ? [index] : [])).slice(0, 2)),
+    /** 1: part of what groups are ranked by. */
+    ranked: Uint8Array.from(rows, ({ family }) => (family === familyOfRank[options.rankBy] ? 1 : 0)),
+  };
+};
 
 export const createFlows = (options: FlowOptions) => {
   const table = new SeriesTable<"group">();
   const perSocket = options.groupBy === "socket";
+  const columns = {
+    count: table.column("sockscope.flow.count", {}),
+    opened: perSocket ? -1 : table.column("sockscope.flow.opened", {}),
+    closed: perSocket ? -1 : table.column("sockscope.flow.closed", {}),
+  };
+  const counters = createCounters(options, table);
   return {
     options,
     perSocket,
+    grouping: createGrouping(options.groupBy),
     table,
-    columns: {
-      count: table.column("sockscope.flow.count", {}),
-      opened: perSocket ? -1 : table.column("sockscope.flow.opened", {}),
-      closed: perSocket ? -1 : table.column("sockscope.flow.closed", {}),
-      counters: flowCounters.map(({ column }) => column(table)),
-    },
-    gauges: flowGauges.flatMap(({ fold, column, onlyInGroups }, sample) =>
-      perSocket && onlyInGroups === true ? [] : [{ fold, sample, column: column(table), samples: new Uint32Array(16) }],
-    ),
-    sample: new Float64Array(flowGauges.length),
+    columns,
+    counters,
+    gauges: createGauges(options, perSocket, table),
     /** The arrays of the counter and the gauge columns, as of the table's `generation`. */
     hot: { generation: -1, counters: [] as Float64Array[], gauges: [] as Float64Array[] },
     tick: 0,
+    /** The tick that settles what happens now: this one, and between two ticks the next. */
+    nextSettle: 1,
     /** Unix ms of this tick and of the last complete dump before it; 0 before the first. */
     time: 0,
     lastTime: 0,
+    /** Destroy events come: a flow that a dump does not show any more may still have counted on. */
+    hasEvents: false,
+    events: { merged: 0, counted: 0, erased: 0, undecided: 0, ignored: 0 } as Record<EventOutcome, number>,
+    /** Cookies destroyed since this dump began, which it may show all the same; undefined between dumps. */
+    destroyed: undefined as Set<number> | undefined,
+
     slotOfCookie: new Map<number, number>(),
     freeSlots: [] as number[],
     slots: 0,
     cookies: new Float64Array(64),
     rows: new Int32Array(64),
+    groupOf: [] as (Group | undefined)[],
     seen: new Uint32Array(64),
+    /** Local port and peer port: other ones under the same cookie are another connection. */
+    ports: new Uint32Array(64),
+    /** 1: counted as open. 0: closed after two absences, kept for the destroy event that is still to come. */
+    live: new Uint8Array(64),
+    /** Ticks in which an owner that is not known yet is still asked for. */
+    recheck: new Uint8Array(64),
     /** Of the slot before, counted from 1: the slot that came next when it was last seen; at 0 the first one's. */
     successors: new Int32Array(65),
     previous: -1,
-    last: new Float64Array(64 * counters),
-    rowOfKey: new Map<string, number>(),
-    groups: new Map<number, { readonly key: string; live: number; emptySince: number; slot: number }>(),
+    last: new Float64Array(64 * Math.max(1, counters.count)),
+    /** Slots that are kept for their event, the oldest first, with their cookies. */
+    awaiting: [] as { readonly slot: number; readonly cookie: number }[],
+
+    groups: new Map<string, Group>(),
+    /** What has no group of its own. Its `live` counts all flows without a row of their own. */
+    overflow: createGroup(overflowKey),
+    /** Rows of groups of their own: held, promised and leaving. */
+    ownRows: 0,
+    /** Rows of groups that lost them in the last tick: exported once more, then ended. */
+    leaving: [] as number[],
+    /** Tick since which there are more groups than rows; 0: there are not. */
+    rankedSince: 0,
+    /** Groups without a row and without a live flow, since the last tick. */
+    transient: 0,
+    /** Cookies that no decision was made about in the first dump: how far they had come then is not known. */
+    undecidedAtStart: new Set<number>(),
+    /** New flows whose owner is being looked for; folded once that is over. Undefined: nothing waits. */
+    waiting: undefined as SocketBatch | undefined,
   };
+};
+
+const grow = <A extends Float64Array | Int32Array | Uint32Array | Uint8Array>(
+  old: ArrayLike<number> & { readonly length: number },
+  make: (length: number) => A,
+): A => {
+  const grown = make(old.length * 2);
+  grown.set(old);
+  return grown;
 };
 
 /** Twice the room for slots. */
 export const growSlots = (flows: Flows): void => {
-  const grow = <A extends Float64Array | Int32Array | Uint32Array>(old: A, make: (length: number) => A): A => {
-    const grown = make(old.length * 2);
-    grown.set(old);
-    return grown;
-  };
   flows.cookies = grow(flows.cookies, (length) => new Float64Array(length));
   flows.rows = grow(flows.rows, (length) => new Int32Array(length));
   flows.seen = grow(flows.seen, (length) => new Uint32Array(length));
+  flows.ports = grow(flows.ports, (length) => new Uint32Array(length));
+  flows.live = grow(flows.live, (length) => new Uint8Array(length));
+  flows.recheck = grow(flows.recheck, (length) => new Uint8Array(length));
   flows.last = grow(flows.last, (length) => new Float64Array(length));
   flows.successors = grow(flows.successors, (length) => new Int32Array(length));
+};
+
+/** Room for the samples of a row's means. */
+export const growSamples = (flows: Flows, row: number): void => {
+  const { samples } = flows.gauges;
+  for (let index = 0; index < samples.length; index++) {
+    while (row >= (samples[index] as Uint32Array).length)
+      samples[index] = grow(samples[index] as Uint32Array, (length) => new Uint32Array(length));
+  }
 };

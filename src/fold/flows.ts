@@ -1,239 +1,404 @@
-import { attributeSet, type MetricColumns } from "../model/columns.ts";
-import type { SocketBatch } from "../model/socket.ts";
+import type { MetricColumns } from "../model/columns.ts";
+import { copyRow, createSocketBatch, growBatch, type SocketBatch } from "../model/socket.ts";
 import { tcpInfoIndex, tcpInfoStride } from "../netlink/tcp-info.ts";
-import { flowCounters, sampleFlow } from "./flow-columns.ts";
-import { flowGroupings, type RoleFacts } from "./flow-group.ts";
-import { counters, type Flows, growSlots } from "./flow-state.ts";
+import type { FlowFacts } from "./flow-group.ts";
+import { rankGroups } from "./flow-rank.ts";
+import { addLive, endGroup, endLeaving, forget, groupFor, rowOf, zeroCounters } from "./flow-rows.ts";
+import {
+  type Flows,
+  fromRqueue,
+  fromWqueue,
+  type Group,
+  growSlots,
+  maxCode,
+  meanCode,
+  minCode,
+  noGuard,
+  noRow,
+} from "./flow-state.ts";
 
 /** A flow that two complete dumps in a row did not show is closed: a single dump can miss a live socket. */
 const absencesOfClosed = 2;
 const socketsOfSlice = 2_000;
-
-const counterWraps = Float64Array.from(flowCounters, ({ wraps }) => wraps);
-const counterFields = flowCounters.map(({ field }) => tcpInfoIndex[field]);
-/** u64 counters never wrap: one that falls says that the socket was reset under the same cookie (connect(AF_UNSPEC)). */
-const restartCounters = flowCounters.flatMap(({ wraps }, index) => (wraps === 0 ? [index] : []));
-
-/** Key of the group of what has no group of its own; no grouping makes it. */
-const overflowKey = "overflow";
+/** Ticks in which a flow's owner is asked for. */
+const ownerTicks = 8;
+/** New flows that can wait for their owners in one tick; what is more has none at first. */
+const mostWaiting = 8_192;
+/** Closed flows whose destroy events are still to come: kept so many, or as many as there are slots. */
+const leastAwaiting = 8_192;
 
 /** Starts a tick at `time` (Unix ms): gauges are what this tick's sockets say. */
 export const beginFlows = (flows: Flows, time: number): void => {
+  const { table, gauges } = flows;
   flows.tick++;
+  flows.nextSettle = flows.tick;
   flows.previous = -1;
   flows.time = time;
-  for (const gauge of flows.gauges) {
-    flows.table.values(gauge.column).fill(Number.NaN);
-    gauge.samples.fill(0);
+  flows.destroyed = new Set();
+  for (let index = 0; index < gauges.count; index++) {
+    table.values(gauges.columns[index] as number).fill(Number.NaN);
+    (gauges.samples[index] as Uint32Array).fill(0);
   }
 };
 
-/** Sets a row's counters to 0, and to absent where the kernel does not give the field. */
-const zeroCounters = (flows: Flows, row: number, batch: SocketBatch, at: number): void => {
-  const { table, columns } = flows;
-  table.values(columns.count)[row] = 0;
-  if (!flows.perSocket) {
-    table.values(columns.opened)[row] = 0;
-    table.values(columns.closed)[row] = 0;
-  }
-  for (let index = 0; index < counters; index++) {
-    const given = batch.info[at * tcpInfoStride + (counterFields[index] as number)] as number;
-    table.values(columns.counters[index] as number)[row] = Number.isNaN(given) ? Number.NaN : 0;
-  }
+const portsOf = (batch: SocketBatch, at: number): number =>
+  (((batch.localPort[at] as number) << 16) | (batch.peerPort[at] as number)) >>> 0;
+
+/**
+ * By socket, the addresses and ports of a flow under a new cookie: the socket that had them is gone, unless this dump
+ * has shown it too, in another VRF or on another device, or its end has not been exported yet. Then they share the series.
+ */
+const takeOver = (flows: Flows, group: Group, batch: SocketBatch, at: number): void => {
+  if (group.slot >= 0) {
+    if (flows.seen[group.slot] === flows.tick) return;
+    closeFlow(flows, group.slot, flows.hasEvents);
+  } else if (group.live > 0 || group.emptySince >= flows.nextSettle) return;
+  if (group.row < 0) return;
+  flows.table.restart(group.row, flows.lastTime);
+  zeroCounters(flows, group.row, batch, at);
 };
 
-const addGroup = (flows: Flows, key: string, batch: SocketBatch, at: number, facts: RoleFacts): number => {
-  const { table, options, perSocket } = flows;
-  const values =
-    key === overflowKey
-      ? { "otel.metric.overflow": true }
-      : flowGroupings[options.groupBy].attributes(batch, at, facts);
-  // A socket that is older than the agent brings a past of unknown length, a group starts with what is counted.
-  const start = flows.lastTime === 0 ? (perSocket && key !== overflowKey ? 0 : flows.time) : flows.lastTime;
-  const row = table.add(attributeSet(values), start);
-  flows.rowOfKey.set(key, row);
-  flows.groups.set(row, { key, live: 0, emptySince: 0, slot: -1 });
-  for (const gauge of flows.gauges) {
-    if (row < gauge.samples.length) continue;
-    const samples = new Uint32Array(gauge.samples.length * 2);
-    samples.set(gauge.samples);
-    gauge.samples = samples;
-  }
-  zeroCounters(flows, row, batch, at);
-  return row;
+/** Whether the socket's counters count from its birth; else from what they are now. */
+const isYounger = (flows: Flows, cookie: number): boolean =>
+  flows.lastTime > 0 && !(flows.undecidedAtStart.size > 0 && flows.undecidedAtStart.delete(cookie));
+
+/** Counts one more flow into its group. */
+const countOpened = (flows: Flows, group: Group, row: number): void => {
+  addLive(flows, group, 1);
+  if (flows.lastTime === 0 || flows.perSocket) return;
+  const opened = flows.table.values(flows.columns.opened);
+  opened[row] = (opened[row] as number) + 1;
 };
 
-const groupOf = (flows: Flows, batch: SocketBatch, at: number, facts: RoleFacts): number => {
-  const key = flowGroupings[flows.options.groupBy].key(batch, at, facts);
-  const row = flows.rowOfKey.get(key);
-  if (row !== undefined) {
-    // The same addresses and ports under a new cookie: the socket that had them is gone, unless this dump has shown it
-    // too, in another VRF or on another device. Then the two share the series.
-    const group = flows.groups.get(row);
-    if (flows.perSocket && group !== undefined && group.slot >= 0 && flows.seen[group.slot] !== flows.tick) {
-      closeFlow(flows, group.slot);
-      flows.table.restart(row, flows.lastTime);
-      zeroCounters(flows, row, batch, at);
-    }
-    return row;
-  }
-  const own = flows.rowOfKey.size - (flows.rowOfKey.has(overflowKey) ? 1 : 0);
-  if (own < flows.options.maxGroups) return addGroup(flows, key, batch, at, facts);
-  return flows.rowOfKey.get(overflowKey) ?? addGroup(flows, overflowKey, batch, at, facts);
-};
-
-/** A slot for a flow not seen before. Its baseline is 0, but for a flow older than the agent in a group: what it has now. */
-const openFlow = (flows: Flows, batch: SocketBatch, at: number, facts: RoleFacts): number => {
-  const row = groupOf(flows, batch, at, facts);
-  const slot = flows.freeSlots.pop() ?? flows.slots++;
-  if (slot >= flows.cookies.length) growSlots(flows);
-  const cookie = batch.cookie[at] as number;
-  flows.slotOfCookie.set(cookie, slot);
-  flows.cookies[slot] = cookie;
-  flows.rows[slot] = row;
-  const group = flows.groups.get(row);
-  if (group !== undefined) {
-    group.live++;
-    group.slot = slot;
-  }
-  const older = flows.lastTime === 0;
-  const wholeLife = flows.perSocket && group?.key !== overflowKey;
-  for (let index = 0; index < counters; index++) {
-    const value = batch.info[at * tcpInfoStride + (counterFields[index] as number)] as number;
-    flows.last[slot * counters + index] = older && !wholeLife ? value : 0;
-  }
-  if (!older && !flows.perSocket) {
-    const opened = flows.table.values(flows.columns.opened);
-    opened[row] = (opened[row] as number) + 1;
-  }
-  return slot;
-};
-
-const closeFlow = (flows: Flows, slot: number): void => {
-  const row = flows.rows[slot] as number;
-  flows.slotOfCookie.delete(flows.cookies[slot] as number);
-  flows.freeSlots.push(slot);
-  flows.cookies[slot] = Number.NaN;
-  const group = flows.groups.get(row);
-  if (group !== undefined) {
-    group.live--;
-    group.emptySince = flows.tick;
-    if (group.slot === slot) group.slot = -1;
-  }
-  if (!flows.perSocket) {
+const countClosed = (flows: Flows, group: Group, row: number): void => {
+  if (!flows.perSocket && row >= 0) {
     const closed = flows.table.values(flows.columns.closed);
     closed[row] = (closed[row] as number) + 1;
   }
+  addLive(flows, group, -1);
 };
 
+/** Where the group's flows are counted; -1 before there is such a row. */
+export const heldRow = (flows: Flows, group: Group): number => (group.row < 0 ? flows.overflow.row : group.row);
+
+/** A slot for a flow not seen before. Its baseline is 0, but for a flow older than the agent in a group: what it has now. */
+const openFlow = (flows: Flows, batch: SocketBatch, at: number, facts: FlowFacts): number => {
+  const { counters, grouping } = flows;
+  let group = groupFor(flows, batch, at, facts, false);
+  if (flows.perSocket) {
+    takeOver(flows, group, batch, at);
+    // In the overflow, a group without flows is none.
+    if (!flows.groups.has(group.key)) group = groupFor(flows, batch, at, facts, false);
+  }
+  const row = rowOf(flows, group, batch, at, facts);
+  const slot = flows.freeSlots.pop() ?? flows.slots++;
+  if (slot >= flows.cookies.length) growSlots(flows);
+  const cookie = batch.cookie[at] as number;
+  const younger = isYounger(flows, cookie);
+  flows.slotOfCookie.set(cookie, slot);
+  flows.cookies[slot] = cookie;
+  flows.groupOf[slot] = group;
+  flows.rows[slot] = row;
+  flows.seen[slot] = 0;
+  flows.ports[slot] = portsOf(batch, at);
+  flows.live[slot] = 1;
+  flows.recheck[slot] = grouping.needsProcess || grouping.needsCgroup ? ownerTicks : 0;
+  group.slot = slot;
+  const wholeLife = younger || (flows.perSocket && group.row >= 0 && flows.lastTime === 0);
+  for (let index = 0; index < counters.count; index++) {
+    const value = batch.info[at * batch.infoStride + (counters.field[index] as number)] as number;
+    flows.last[slot * counters.count + index] = wholeLife ? 0 : value;
+  }
+  countOpened(flows, group, row);
+  return slot;
+};
+
+/** Frees a slot; its flow has been counted as closed. */
+export const freeSlot = (flows: Flows, slot: number): void => {
+  flows.slotOfCookie.delete(flows.cookies[slot] as number);
+  flows.freeSlots.push(slot);
+  flows.cookies[slot] = Number.NaN;
+  flows.groupOf[slot] = undefined;
+  flows.live[slot] = 0;
+};
+
+/** Counts a flow as closed; with `awaits` its counters are kept for its destroy event. */
+export const closeFlow = (flows: Flows, slot: number, awaits: boolean): void => {
+  const group = flows.groupOf[slot] as Group;
+  if (flows.live[slot] === 1) countClosed(flows, group, heldRow(flows, group));
+  flows.live[slot] = 0;
+  if (group.slot === slot) group.slot = -1;
+  if (!awaits) {
+    freeSlot(flows, slot);
+    return;
+  }
+  flows.awaiting.push({ slot, cookie: flows.cookies[slot] as number });
+};
+
+/** A flow that had been absent too long is there again. */
+const reopen = (flows: Flows, slot: number, batch: SocketBatch, at: number, facts: FlowFacts): void => {
+  const group = groupFor(flows, batch, at, facts, false);
+  const row = rowOf(flows, group, batch, at, facts);
+  flows.groupOf[slot] = group;
+  flows.rows[slot] = row;
+  flows.live[slot] = 1;
+  group.slot = slot;
+  countOpened(flows, group, row);
+};
+
+/** The arrays of columns, looked up again when adding a row has moved them. */
 const hotColumns = (flows: Flows): Flows["hot"] => {
-  const { table, columns, gauges } = flows;
-  if (flows.hot.generation !== table.generation) {
-    flows.hot = {
-      generation: table.generation,
-      counters: columns.counters.map((column) => table.values(column)),
-      gauges: gauges.map(({ column }) => table.values(column)),
-    };
+  const { hot, table } = flows;
+  if (hot.generation !== table.generation) {
+    hot.generation = table.generation;
+    hot.counters = flows.counters.columns.map((column) => table.values(column));
+    hot.gauges = flows.gauges.columns.map((column) => table.values(column));
   }
-  return flows.hot;
+  return hot;
 };
 
-const addCounters = (flows: Flows, slot: number, batch: SocketBatch, at: number): void => {
-  const base = slot * counters;
-  const row = flows.rows[slot] as number;
-  const given = at * tcpInfoStride;
-  let restarted = false;
-  for (const index of restartCounters) {
-    if ((batch.info[given + (counterFields[index] as number)] as number) < (flows.last[base + index] as number))
-      restarted = true;
+const isRestart = (flows: Flows, base: number, batch: SocketBatch, given: number): boolean => {
+  const { restarts, field } = flows.counters;
+  for (let at = 0; at < restarts.length; at++) {
+    const index = restarts[at] as number;
+    if ((batch.info[given + (field[index] as number)] as number) < (flows.last[base + index] as number)) return true;
   }
-  if (restarted) {
-    flows.last.fill(0, base, base + counters);
-    if (flows.perSocket && flows.groups.get(row)?.key !== overflowKey) {
+  return false;
+};
+
+/** Adds what the flow's counters have gained to its row. */
+export const addCounters = (flows: Flows, slot: number, batch: SocketBatch, at: number): void => {
+  const { counters, last } = flows;
+  const { count, field, wraps, scale } = counters;
+  const base = slot * count;
+  const given = at * batch.infoStride;
+  const row = flows.rows[slot] as number;
+  if (isRestart(flows, base, batch, given)) {
+    last.fill(0, base, base + count);
+    const group = flows.groupOf[slot] as Group;
+    if (flows.perSocket && group.row >= 0) {
       flows.table.restart(row, flows.lastTime);
       zeroCounters(flows, row, batch, at);
     }
   }
   const hot = hotColumns(flows).counters;
-  for (let index = 0; index < counters; index++) {
-    const value = batch.info[given + (counterFields[index] as number)] as number;
-    const last = flows.last[base + index] as number;
-    const delta = value >= last ? value - last : value - last + (counterWraps[index] as number);
-    flows.last[base + index] = value;
+  const ranked = flows.rankedSince > 0 ? counters.ranked : undefined;
+  for (let index = 0; index < count; index++) {
+    const value = batch.info[given + (field[index] as number)] as number;
+    const before = last[base + index] as number;
+    let delta = value - before;
+    if (!(delta >= 0)) {
+      if (Number.isNaN(delta)) continue;
+      delta += wraps[index] as number;
+    }
+    last[base + index] = value;
     const totals = hot[index] as Float64Array;
-    totals[row] = (totals[row] as number) + delta;
+    totals[row] = (totals[row] as number) + delta * (scale[index] as number);
+    if (ranked?.[index] === 1) (flows.groupOf[slot] as Group).activity += delta;
+  }
+};
+
+/** Adds the counters of a flow that no dump has shown, from its birth on. */
+export const addWhole = (flows: Flows, group: Group, row: number, batch: SocketBatch, at: number): void => {
+  const { count, field, scale, ranked } = flows.counters;
+  const hot = hotColumns(flows).counters;
+  for (let index = 0; index < count; index++) {
+    const value = batch.info[at * batch.infoStride + (field[index] as number)] as number;
+    if (Number.isNaN(value)) continue;
+    const totals = hot[index] as Float64Array;
+    totals[row] = (totals[row] as number) + value * (scale[index] as number);
+    if (flows.rankedSince > 0 && ranked[index] === 1) group.activity += value;
   }
 };
 
 const addGauges = (flows: Flows, row: number, batch: SocketBatch, at: number): void => {
-  const { gauges, sample } = flows;
+  const { count, source, guard, guardIsZero, fold, scale, least, limit, samples } = flows.gauges;
   const hot = hotColumns(flows).gauges;
-  sampleFlow(batch, at, sample);
-  for (let index = 0; index < gauges.length; index++) {
-    const gauge = gauges[index] as (typeof gauges)[number];
-    const value = sample[gauge.sample] as number;
-    if (Number.isNaN(value)) continue;
+  const given = at * batch.infoStride;
+  for (let index = 0; index < count; index++) {
+    const from = source[index] as number;
+    const read =
+      from >= 0
+        ? (batch.info[given + from] as number)
+        : from === fromWqueue
+          ? (batch.wqueue[at] as number)
+          : from === fromRqueue
+            ? (batch.rqueue[at] as number)
+            : Number.NaN;
+    if (!(read >= (least[index] as number) && read < (limit[index] as number))) continue;
+    const guarded = guard[index] as number;
+    if (guarded !== noGuard && (batch.info[given + guarded] === 0) !== (guardIsZero[index] === 1)) continue;
+    const value = read * (scale[index] as number);
     const values = hot[index] as Float64Array;
     const folded = values[row] as number;
-    gauge.samples[row] = (gauge.samples[row] as number) + 1;
+    const code = fold[index] as number;
+    if (code === meanCode) (samples[index] as Uint32Array)[row] = ((samples[index] as Uint32Array)[row] as number) + 1;
     if (Number.isNaN(folded)) values[row] = value;
-    else if (gauge.fold === "min") values[row] = Math.min(folded, value);
-    else if (gauge.fold === "max") values[row] = Math.max(folded, value);
+    else if (code === minCode) values[row] = Math.min(folded, value);
+    else if (code === maxCode) values[row] = Math.max(folded, value);
     else values[row] = folded + value;
   }
 };
 
+const rankRtt = (flows: Flows, slot: number, batch: SocketBatch, at: number): void => {
+  const rtt = batch.info[at * batch.infoStride + tcpInfoIndex.rtt] as number;
+  const group = flows.groupOf[slot] as Group;
+  if (rtt > group.activity) group.activity = rtt;
+};
+
+/** Puts a new flow aside until its owner has been looked for. */
+const wait = (flows: Flows, batch: SocketBatch, at: number): boolean => {
+  let { waiting } = flows;
+  if (waiting === undefined) return false;
+  if (waiting.length >= mostWaiting) return false;
+  if (waiting.length >= waiting.cookie.length) waiting = growBatch(waiting);
+  copyRow(batch, at, waiting);
+  flows.waiting = waiting;
+  return true;
+};
+
+/** A cookie that has no slot: a new flow, or one that is not wanted. -1: none. */
+const newSlot = (flows: Flows, batch: SocketBatch, at: number, facts: FlowFacts): number => {
+  const cookie = batch.cookie[at] as number;
+  if (flows.destroyed?.has(cookie) === true) return -1;
+  const verdict = facts.admit(batch, at, "dump");
+  if (verdict === "no") return -1;
+  if (facts.ownerPending(batch, at) && wait(flows, batch, at)) return -1;
+  if (verdict === "undecided") {
+    if (flows.lastTime === 0) flows.undecidedAtStart.add(cookie);
+    return -1;
+  }
+  return openFlow(flows, batch, at, facts);
+};
+
 /**
- * The flow's slot. The kernel walks its table in the same order each time, so that the flow that came after the one
- * before is tried first: a lookup by cookie costs as much as the rest of the fold.
+ * The flow's slot, or -1. The kernel walks its table in the same order each time, so that the flow that came after the
+ * one before is tried first: a lookup by cookie costs as much as the rest of the fold.
  */
-const slotOf = (flows: Flows, batch: SocketBatch, at: number, facts: RoleFacts): number => {
+const slotOf = (flows: Flows, batch: SocketBatch, at: number, facts: FlowFacts): number => {
   const cookie = batch.cookie[at] as number;
   const before = flows.previous + 1;
   let slot = flows.successors[before] as number;
   if (flows.cookies[slot] !== cookie) {
-    slot = flows.slotOfCookie.get(cookie) ?? openFlow(flows, batch, at, facts);
+    slot = flows.slotOfCookie.get(cookie) ?? newSlot(flows, batch, at, facts);
+    if (slot < 0) return slot;
     flows.successors[before] = slot;
   }
   flows.previous = slot;
   return slot;
 };
 
-/** Adds one flow of a batch. A cookie that this dump has shown before is passed over. */
-export const foldFlow = (flows: Flows, batch: SocketBatch, at: number, facts: RoleFacts): void => {
-  const slot = slotOf(flows, batch, at, facts);
-  if (flows.seen[slot] === flows.tick) return;
+/** The owner of a flow may be known by now: what it counts from now on goes to its group. */
+const reconsider = (flows: Flows, slot: number, batch: SocketBatch, at: number, facts: FlowFacts): void => {
+  if (facts.ownerPending(batch, at)) {
+    flows.recheck[slot] = (flows.recheck[slot] as number) - 1;
+    return;
+  }
+  // A connection that nobody has accepted has its listener's owner for now.
+  if (batch.inode[at] !== 0) flows.recheck[slot] = 0;
+  const from = flows.groupOf[slot] as Group;
+  const to = groupFor(flows, batch, at, facts, false);
+  if (to === from) return;
+  addLive(flows, to, 1);
+  addLive(flows, from, -1);
+  flows.groupOf[slot] = to;
+  flows.rows[slot] = rowOf(flows, to, batch, at, facts);
+};
+
+/** Adds one flow of a batch. A cookie that this dump has shown before is passed over. False: the selection leaves it out, or it has to wait. */
+export const foldFlow = (flows: Flows, batch: SocketBatch, at: number, facts: FlowFacts): boolean => {
+  let slot = slotOf(flows, batch, at, facts);
+  if (slot < 0) return false;
+  if (flows.seen[slot] === flows.tick) return true;
+  if (flows.ports[slot] !== portsOf(batch, at)) {
+    // Connected anew under the same cookie: nothing of it is what it was.
+    closeFlow(flows, slot, false);
+    slot = slotOf(flows, batch, at, facts);
+    if (slot < 0) return false;
+  } else if (flows.live[slot] === 0) reopen(flows, slot, batch, at, facts);
   flows.seen[slot] = flows.tick;
+  if (flows.recheck[slot] !== 0) reconsider(flows, slot, batch, at, facts);
+  if ((flows.rows[slot] as number) < 0) flows.rows[slot] = rowOf(flows, flows.groupOf[slot] as Group, batch, at, facts);
   addCounters(flows, slot, batch, at);
   addGauges(flows, flows.rows[slot] as number, batch, at);
+  if (flows.rankedSince > 0 && flows.options.rankBy === "rtt") rankRtt(flows, slot, batch, at);
+  return true;
+};
+
+/** From now on, new flows whose owner is not known wait for it. */
+export const letWait = (flows: Flows): void => {
+  flows.waiting = createSocketBatch(64, tcpInfoStride);
+};
+
+/** The flows that waited; they are to be folded now, with or without an owner. */
+export const takeWaiting = (flows: Flows): SocketBatch | undefined => {
+  const { waiting } = flows;
+  flows.waiting = undefined;
+  return waiting;
+};
+
+const settleGroup = (flows: Flows, group: Group): void => {
+  const { gauges, table, columns, options } = flows;
+  if (group.row < 0) {
+    if (group.live === 0 && group.row === noRow) forget(flows, group);
+    return;
+  }
+  table.values(columns.count)[group.row] = group.live;
+  for (let index = 0; index < gauges.count; index++) {
+    if (gauges.fold[index] !== meanCode) continue;
+    const values = table.values(gauges.columns[index] as number);
+    values[group.row] = (values[group.row] as number) / ((gauges.samples[index] as Uint32Array)[group.row] as number);
+  }
+  if (group === flows.overflow || group.live > 0) return;
+  const ttl = flows.perSocket ? 0 : options.seriesTtl;
+  if (flows.tick - group.emptySince >= ttl) endGroup(flows, group);
+};
+
+/** Drops what has waited longest for its event, beyond what is kept. */
+const trimAwaiting = (flows: Flows): void => {
+  const bound = Math.max(leastAwaiting, flows.slotOfCookie.size >> 1);
+  const { awaiting } = flows;
+  const excess = awaiting.length - bound;
+  const kept = awaiting.filter(({ slot, cookie }, index) => {
+    if (flows.cookies[slot] !== cookie || flows.live[slot] === 1) return false;
+    if (index >= excess) return true;
+    freeSlot(flows, slot);
+    return false;
+  });
+  flows.awaiting = kept;
 };
 
 /** After a complete dump: closes flows, ends groups, and finishes means. Yields the number of sockets after each slice. */
 export function* settleFlows(flows: Flows): Generator<number> {
+  flows.destroyed = undefined;
+  endLeaving(flows);
   for (let slot = 0; slot < flows.slots; slot++) {
     if (slot % socketsOfSlice === socketsOfSlice - 1) yield socketsOfSlice;
-    if (Number.isNaN(flows.cookies[slot])) continue;
-    if (flows.tick - (flows.seen[slot] as number) >= absencesOfClosed) closeFlow(flows, slot);
+    if (flows.live[slot] === 0) continue;
+    if (flows.tick - (flows.seen[slot] as number) >= absencesOfClosed) closeFlow(flows, slot, flows.hasEvents);
   }
-  const ttl = flows.perSocket ? 0 : flows.options.seriesTtl;
+  trimAwaiting(flows);
   let handled = 0;
-  for (const [row, group] of flows.groups) {
+  for (const group of flows.groups.values()) {
     if (++handled % socketsOfSlice === 0) yield socketsOfSlice;
-    flows.table.values(flows.columns.count)[row] = group.live;
-    for (const gauge of flows.gauges) {
-      const values = flows.table.values(gauge.column);
-      if (gauge.fold === "mean") values[row] = (values[row] as number) / (gauge.samples[row] as number);
-    }
-    if (group.live > 0 || flows.tick - group.emptySince < ttl) continue;
-    flows.table.remove(row);
-    flows.groups.delete(row);
-    flows.rowOfKey.delete(group.key);
+    if (group.row >= 0) settleGroup(flows, group);
   }
+  if (flows.overflow.row >= 0) settleGroup(flows, flows.overflow);
+  yield* rankGroups(flows);
+  for (const group of flows.groups.values()) {
+    if (++handled % socketsOfSlice === 0) yield socketsOfSlice;
+    if (group.row < 0) settleGroup(flows, group);
+  }
+  flows.transient = 0;
+  flows.nextSettle = flows.tick + 1;
   flows.lastTime = flows.time;
 }
 
 /** Instead of `settleFlows` where the dump was not complete: what it did not show is not absent. */
 export const abandonFlows = (flows: Flows): void => {
+  flows.destroyed = undefined;
+  flows.waiting = undefined;
+  flows.nextSettle = flows.tick + 1;
   for (let slot = 0; slot < flows.slots; slot++) {
     flows.seen[slot] = Math.min((flows.seen[slot] as number) + 1, flows.tick);
   }
@@ -244,8 +409,7 @@ export const collectFlows = (flows: Flows, absent: boolean): Generator<number, M
   flows.table.collect(absent);
 
 /** Groups with series of their own, and flows in the overflow group. */
-export const countGroups = (flows: Flows): { readonly own: number; readonly overflowed: number } => {
-  const overflow = flows.rowOfKey.get(overflowKey);
-  const overflowed = overflow === undefined ? 0 : (flows.groups.get(overflow)?.live ?? 0);
-  return { own: flows.groups.size - (overflow === undefined ? 0 : 1), overflowed };
-};
+export const countGroups = (flows: Flows): { readonly own: number; readonly overflowed: number } => ({
+  own: flows.ownRows,
+  overflowed: flows.overflow.live,
+});

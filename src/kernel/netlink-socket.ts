@@ -23,7 +23,7 @@ const receivesOfSlice = 8;
 /** 8 receives of inet sockets have room, and at least 4 of unix sockets. */
 const rowsOfBatch = 4 * rowsOfReceive;
 
-export type SockDiag = { readonly read: ReadSockets; close(): void };
+export type SockDiag = { readonly read: ReadSockets; readonly close: () => void };
 
 /**
  * The dumps, one after the other, by NETLINK_SOCK_DIAG (sock_diag(7)), which needs no privilege. A batch holds the

@@ -1,4 +1,5 @@
 import type { InstrumentKind, MetricDescriptor } from "../model/columns.ts";
+import type { Grouping } from "../model/config.ts";
 import { agentErrors, outcomes, phases, targetErrors } from "../model/outcome.ts";
 import { probeTypes } from "../model/target.ts";
 
@@ -23,11 +24,13 @@ type AttributeRow =
 
 /** Every attribute that a metric can carry, beside those that a target or the resource names in the configuration. */
 export const attributes = {
+  "container.id": { type: "string", description: "The container, by its cgroup." },
   "error.type": {
     type: "string",
     values: [...new Set([...targetErrors, ...agentErrors])],
     description: "Why, from errno and codes.",
   },
+  "k8s.pod.uid": { type: "string", description: "The pod, by its cgroup." },
   "network.connection.state": {
     type: "string",
     values: connectionStates,
@@ -55,11 +58,16 @@ export const attributes = {
     type: "boolean",
     description: "True on the series that holds what had no room for a series of its own.",
   },
+  "process.executable.name": {
+    type: "string",
+    description: "Base name of the executable of the process that holds the socket.",
+  },
+  "process.pid": { type: "int", description: "That process; of several, the lowest." },
   "server.address": { type: "string", description: "The target's host as configured, or the path of a unix socket." },
   "server.port": { type: "int", description: "The target's port." },
   "sockscope.agent.source": {
     type: "string",
-    values: ["sockets", "sockstat"],
+    values: ["sockets", "sockstat", "events"],
     description: "What the agent reads or asks.",
   },
   "sockscope.destination": { type: "string", description: "Host and port of an OTLP destination." },
@@ -69,11 +77,19 @@ export const attributes = {
     description:
       "queue_full: the queue's bound; rejected: by partial success; refused: a response that is not retried; expired: max_elapsed_time; too_large: one point above the request limit.",
   },
+  "sockscope.event.outcome": {
+    type: "string",
+    values: ["merged", "counted", "erased", "undecided", "ignored"],
+    description:
+      "merged: the end of a flow that a dump had shown; counted: a flow that lived between two dumps; erased: a flow whose counters the kernel had erased; undecided: the selection asks for what an event does not carry; ignored: no flow, or one that is not selected.",
+  },
   "sockscope.flow.role": {
     type: "string",
     values: ["server", "client", "unknown"],
     description: "server: accepted by a listener of this host; client: opened to the peer.",
   },
+  "sockscope.peer.network": { type: "string", description: "The network of the peer, by its name under `networks`." },
+  "sockscope.peer.prefix": { type: "string", description: "The /24 (IPv4) or /56 (IPv6) of the peer." },
   "sockscope.probe.name": { type: "string", description: "The target's name." },
   "sockscope.probe.outcome": {
     type: "string",
@@ -87,6 +103,14 @@ export const attributes = {
     values: ["groups", "listeners", "udp_ports"],
     description: "A set of series with a budget.",
   },
+  "sockscope.socket.cookie": { type: "int", description: "The kernel's number of the socket." },
+  "sockscope.stall.reason": {
+    type: "string",
+    values: ["receiver_window", "send_buffer"],
+    description: "receiver_window: the peer took no more; send_buffer: the socket's own buffer was too small.",
+  },
+  "sockscope.systemd.unit": { type: "string", description: "The service or scope of systemd, by its cgroup." },
+  "sockscope.tcp.congestion_control": { type: "string", description: "The congestion control algorithm." },
 } as const satisfies Record<string, AttributeRow>;
 
 export type AttributeName = keyof typeof attributes;
@@ -113,7 +137,7 @@ export const seriesAttributes = {
   none: [],
 } as const satisfies Record<SeriesKind, readonly AttributeName[]>;
 
-/** The attributes of a flow's group, by `sockets.group_by`. */
+/** The attributes of a flow's group, by the presets of `sockets.group_by`. */
 export const groupAttributes = {
   socket: [
     "network.transport",
@@ -123,15 +147,19 @@ export const groupAttributes = {
     "network.peer.address",
     "network.peer.port",
   ],
+  process: ["network.transport", "process.pid", "process.executable.name", "network.peer.address", "network.peer.port"],
   endpoint: [
     "network.transport",
     "sockscope.flow.role",
     "network.local.port",
     "network.peer.address",
     "network.peer.port",
+    "process.executable.name",
+    "container.id",
   ],
+  container: ["network.transport", "sockscope.flow.role", "container.id", "sockscope.systemd.unit"],
   host: ["network.transport"],
-} as const satisfies Record<string, readonly AttributeName[]>;
+} as const satisfies Record<Grouping, readonly AttributeName[]>;
 
 type Row = {
   /** `sdk`: an instrument of the MeterProvider, for series that live as long as the process. `producer`: columns, for series that can end. */
@@ -256,7 +284,8 @@ export const catalogue = {
     value: "int",
     series: "group",
     own: [],
-    description: "Flows that appeared. A lower bound: flows that lived between two dumps are not seen.",
+    description:
+      "Flows that appeared. Exact with destroy events; without them a lower bound: flows that lived between two dumps are not seen.",
   },
   "sockscope.flow.closed": {
     carrier: "producer",
@@ -266,7 +295,7 @@ export const catalogue = {
     series: "group",
     own: [],
     description:
-      "Flows that were absent from two dumps in a row. A lower bound. opened - closed = count - count at start.",
+      "Flows that ended. Exact with destroy events; without them a lower bound: flows that were absent from two dumps in a row. opened - closed = count - count at start.",
   },
   "sockscope.flow.io": {
     carrier: "producer",
@@ -287,6 +316,15 @@ export const catalogue = {
     own: ["network.io.direction"],
     description: "tcpi_segs_out and tcpi_segs_in.",
   },
+  "sockscope.flow.data_segments": {
+    carrier: "producer",
+    kind: "counter",
+    unit: "{segment}",
+    value: "int",
+    series: "group",
+    own: ["network.io.direction"],
+    description: "Segments with data: tcpi_data_segs_out and tcpi_data_segs_in.",
+  },
   "sockscope.flow.retransmits": {
     carrier: "producer",
     kind: "counter",
@@ -295,6 +333,42 @@ export const catalogue = {
     series: "group",
     own: [],
     description: "tcpi_total_retrans.",
+  },
+  "sockscope.flow.retransmit.io": {
+    carrier: "producer",
+    kind: "counter",
+    unit: "By",
+    value: "int",
+    series: "group",
+    own: [],
+    description: "tcpi_bytes_retrans.",
+  },
+  "sockscope.flow.busy.time": {
+    carrier: "producer",
+    kind: "counter",
+    unit: "s",
+    value: "double",
+    series: "group",
+    own: [],
+    description: "Time with data to send (tcpi_busy_time), in steps of a jiffy.",
+  },
+  "sockscope.flow.stall.time": {
+    carrier: "producer",
+    kind: "counter",
+    unit: "s",
+    value: "double",
+    series: "group",
+    own: ["sockscope.stall.reason"],
+    description: "Of that, time in which nothing could be sent: tcpi_rwnd_limited and tcpi_sndbuf_limited.",
+  },
+  "sockscope.flow.ecn.segments": {
+    carrier: "producer",
+    kind: "counter",
+    unit: "{segment}",
+    value: "int",
+    series: "group",
+    own: ["network.io.direction"],
+    description: "Segments that met congestion (CE). transmit: tcpi_delivered_ce, receive: tcpi_received_ce.",
   },
   "sockscope.flow.rtt": {
     carrier: "producer",
@@ -340,6 +414,60 @@ export const catalogue = {
     series: "group",
     own: [],
     description: "Congestion window (tcpi_snd_cwnd): one socket's value, or the group's mean.",
+  },
+  "sockscope.flow.ssthresh": {
+    carrier: "producer",
+    kind: "gauge",
+    unit: "{segment}",
+    value: "double",
+    series: "group",
+    own: [],
+    description: "Slow start threshold (tcpi_snd_ssthresh), mean of the group. Absent while there is none.",
+  },
+  "sockscope.flow.unacked": {
+    carrier: "producer",
+    kind: "gauge",
+    unit: "{segment}",
+    value: "int",
+    series: "group",
+    own: [],
+    description: "Segments in flight (tcpi_unacked), sum of the group.",
+  },
+  "sockscope.flow.lost": {
+    carrier: "producer",
+    kind: "gauge",
+    unit: "{segment}",
+    value: "int",
+    series: "group",
+    own: [],
+    description: "Segments that are taken for lost (tcpi_lost), sum of the group.",
+  },
+  "sockscope.flow.reordering": {
+    carrier: "producer",
+    kind: "gauge",
+    unit: "{segment}",
+    value: "double",
+    series: "group",
+    own: [],
+    description: "Reordering that is allowed for (tcpi_reordering), mean of the group.",
+  },
+  "sockscope.flow.rto": {
+    carrier: "producer",
+    kind: "gauge",
+    unit: "s",
+    value: "double",
+    series: "group",
+    own: [],
+    description: "Retransmission timeout (tcpi_rto), mean of the group.",
+  },
+  "sockscope.flow.pacing_rate": {
+    carrier: "producer",
+    kind: "gauge",
+    unit: "By/s",
+    value: "double",
+    series: "group",
+    own: [],
+    description: "tcpi_pacing_rate, sum of the group.",
   },
   "sockscope.flow.delivery_rate": {
     carrier: "producer",
@@ -488,6 +616,24 @@ export const catalogue = {
     series: "none",
     own: [],
     description: "Sockets in the last dump.",
+  },
+  "sockscope.agent.events": {
+    carrier: "sdk",
+    kind: "counter",
+    unit: "{event}",
+    value: "int",
+    series: "none",
+    own: ["sockscope.event.outcome"],
+    description: "Destroy events of TCP sockets, by what they brought.",
+  },
+  "sockscope.agent.events.lost": {
+    carrier: "sdk",
+    kind: "counter",
+    unit: "{event}",
+    value: "int",
+    series: "none",
+    own: [],
+    description: "Destroy events that the kernel could not hand over, since the receive buffer was full.",
   },
   "sockscope.agent.rows.skipped": {
     carrier: "sdk",

@@ -12,16 +12,76 @@ export type Config = {
   readonly export: { readonly otlp: OtlpConfig | undefined; readonly prometheus: ListenConfig | undefined };
 };
 
-export const groupings = ["socket", "endpoint", "host"] as const;
+/** `sockets.group_by`: presets, each a list of attributes. */
+export const groupings = ["socket", "process", "endpoint", "container", "host"] as const;
 export type Grouping = (typeof groupings)[number];
+
+/** Attributes that a list in `sockets.group_by` can name. */
+export const groupAttributeNames = [
+  "network.transport",
+  "network.type",
+  "network.local.address",
+  "network.local.port",
+  "network.peer.address",
+  "network.peer.port",
+  "sockscope.flow.role",
+  "sockscope.peer.network",
+  "sockscope.peer.prefix",
+  "sockscope.tcp.congestion_control",
+  "sockscope.socket.cookie",
+  "process.pid",
+  "process.executable.name",
+  "container.id",
+  "k8s.pod.uid",
+  "sockscope.systemd.unit",
+] as const;
+export type GroupAttribute = (typeof groupAttributeNames)[number];
+
+/** `sockets.metrics`: what is said of flows. */
+export const flowFamilies = [
+  "io",
+  "segments",
+  "data_segments",
+  "retransmits",
+  "rtt",
+  "cwnd",
+  "ssthresh",
+  "delivery_rate",
+  "pacing_rate",
+  "stall",
+  "queue",
+  "unacked",
+  "lost",
+  "reordering",
+  "rto",
+  "ecn",
+] as const;
+export type FlowFamily = (typeof flowFamilies)[number];
+
+export const rankings = ["bytes", "retransmits", "flows", "rtt"] as const;
+export type RankBy = (typeof rankings)[number];
+
+/** The family that a ranking reads; undefined: it needs none. */
+export const familyOfRank: Readonly<Record<RankBy, FlowFamily | undefined>> = {
+  bytes: "io",
+  retransmits: "retransmits",
+  rtt: "rtt",
+  flows: undefined,
+};
+
+export const eventModes = ["auto", "on", "off"] as const;
+export type EventMode = (typeof eventModes)[number];
 
 export type SocketsConfig = {
   readonly protocols: readonly ("tcp" | "udp")[];
-  readonly groupBy: Grouping;
+  readonly groupBy: Grouping | readonly GroupAttribute[];
+  readonly events: EventMode;
   /** Groups, listeners and UDP ports that keep series of their own, each; the rest shares the overflow series. */
   readonly maxGroups: number;
+  readonly rankBy: RankBy;
   /** Ticks that a group outlives its last flow. */
   readonly seriesTtl: number;
+  readonly metrics: readonly FlowFamily[];
   /** Upper bounds in seconds, ascending. */
   readonly rttBounds: readonly number[];
 };

@@ -124,3 +124,42 @@ export const resetRow = (batch: SocketBatch, row: number): void => {
   batch.info.fill(Number.NaN, row * batch.infoStride, (row + 1) * batch.infoStride);
   batch.name[row] = undefined;
 };
+
+const columnNames = [
+  "protocol",
+  "family",
+  "type",
+  "state",
+  "localPort",
+  "peerPort",
+  "ifindex",
+  "cookie",
+  "uid",
+  "inode",
+  "cgroup",
+  "rqueue",
+  "wqueue",
+  "drops",
+  "full",
+] as const;
+
+/** Appends a row of one batch to another with room and the same stride. */
+export const copyRow = (from: SocketBatch, at: number, to: SocketBatch): void => {
+  const row = to.length++;
+  for (const column of columnNames) to[column][row] = from[column][at] ?? 0;
+  for (let word = 0; word < 8; word++) to.addresses[row * 8 + word] = from.addresses[at * 8 + word] ?? 0;
+  const { infoStride: stride } = from;
+  for (let field = 0; field < stride; field++)
+    to.info[row * stride + field] = from.info[at * stride + field] ?? Number.NaN;
+  const congestion = from.congestionNames[from.congestion[at] ?? 0] ?? "";
+  if (!to.congestionNames.includes(congestion)) to.congestionNames.push(congestion);
+  to.congestion[row] = to.congestionNames.indexOf(congestion);
+  to.name[row] = from.name[at];
+};
+
+/** The same rows with twice the room. */
+export const growBatch = (batch: SocketBatch): SocketBatch => {
+  const grown = createSocketBatch(batch.cookie.length * 2, batch.infoStride);
+  for (let at = 0; at < batch.length; at++) copyRow(batch, at, grown);
+  return grown;
+};

@@ -13,6 +13,18 @@ export type DumpReport = {
 /** Reads all sockets of the agent's network namespace once, in slices. Throws `SourceError`. */
 export type ReadSockets = (signal: AbortSignal, report: DumpReport) => AsyncIterable<SocketBatch>;
 
+/** TCP sockets as the kernel frees them, each with its last struct tcp_info. */
+export type DestroyEvents = {
+  /** Hands at most `most` events over, in batches that are valid during the call; how many there were. Throws `SourceError`. */
+  drain(most: number, found: (batch: SocketBatch) => void): number;
+  /** Events that had no room in the receive buffer, ever. */
+  lost(): number;
+  close(): void;
+};
+
+/** Begins to hear of destroyed sockets. Throws `SourceError` where that is not to be had. */
+export type SubscribeDestroyEvents = () => DestroyEvents;
+
 /** Text of a file under /proc; undefined where there is no such file. Throws `SourceError` for other failures. */
 export type ReadProcFile = (path: string) => Promise<string | undefined>;
 

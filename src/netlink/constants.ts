@@ -44,3 +44,7 @@ export const TCP_CLOSE_WAIT = 8;
 export const TCP_LAST_ACK = 9;
 export const TCP_LISTEN = 10;
 export const TCP_CLOSING = 11;
+
+/** Multicast groups of sock_diag: sockets that the kernel frees (enum sknetlink_groups). */
+export const SKNLGRP_INET_TCP_DESTROY = 1;
+export const SKNLGRP_INET6_TCP_DESTROY = 3;

@@ -1,7 +1,14 @@
 import fc from "fast-check";
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import type { Config, OtlpConfig } from "../../src/model/config.ts";
+import {
+  type Config,
+  type OtlpConfig,
+  eventModes,
+  flowFamilies,
+  groupAttributeNames,
+  groupings,
+} from "../../src/model/config.ts";
 import type { Target } from "../../src/model/target.ts";
 import { renderEffective } from "../../src/config/effective.ts";
 import { parseConfig } from "../../src/config/parse.ts";
@@ -45,7 +52,26 @@ probes:
 sockets:
   protocols: [tcp, udp]
   group_by: endpoint
+  events: auto
   max_groups: 2000
+  rank_by: bytes
+  metrics:
+    io: on
+    segments: on
+    data_segments: off
+    retransmits: on
+    rtt: on
+    cwnd: on
+    ssthresh: off
+    delivery_rate: on
+    pacing_rate: off
+    stall: off
+    queue: on
+    unacked: off
+    lost: off
+    reordering: off
+    rto: off
+    ecn: off
   series_ttl: 10
   rtt_histogram:
     bounds: [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1]
@@ -154,9 +180,15 @@ describe("round trip", () => {
     sockets: fc.option(
       fc.record({
         protocols: fc.constantFrom(["tcp"] as const, ["udp", "tcp"] as const),
-        groupBy: fc.constantFrom("socket", "endpoint", "host"),
+        groupBy: fc.oneof(
+          fc.constantFrom(...groupings),
+          fc.uniqueArray(fc.constantFrom(...groupAttributeNames), { minLength: 1 }),
+        ),
+        events: fc.constantFrom(...eventModes),
         maxGroups: fc.integer({ min: 1, max: 1_000_000 }),
         seriesTtl: fc.integer({ min: 1, max: 1_000 }),
+        rankBy: fc.constant("flows" as const),
+        metrics: fc.subarray([...flowFamilies]),
         rttBounds: bounds,
       }),
       { nil: "off" as const },

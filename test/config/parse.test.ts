@@ -28,8 +28,11 @@ describe("defaults", () => {
       sockets: {
         protocols: ["tcp", "udp"],
         groupBy: "endpoint",
+        events: "auto",
         maxGroups: 2_000,
+        rankBy: "bytes",
         seriesTtl: 10,
+        metrics: ["io", "segments", "retransmits", "rtt", "cwnd", "delivery_rate", "queue"],
         rttBounds: standardBounds,
       },
       host: { sockstat: true },
@@ -74,6 +77,9 @@ sockets:
   group_by: socket
   max_groups: 1000000
   series_ttl: 1
+  events: on
+  rank_by: flows
+  metrics: { io: off, queue: false, ecn: on, retransmits: off, rtt: off, cwnd: off }
   rtt_histogram: { bounds: [0.5, 1] }
 host: { sockstat: off }
 export:
@@ -97,7 +103,16 @@ export:
       resource: { attributes: { team: "edge", tier: 1, canary: true } },
       paths: { proc: "/host/proc" },
       probes: { concurrency: 7, targets: [] },
-      sockets: { protocols: ["udp"], groupBy: "socket", maxGroups: 1_000_000, seriesTtl: 1, rttBounds: [0.5, 1] },
+      sockets: {
+        protocols: ["udp"],
+        groupBy: "socket",
+        events: "on",
+        maxGroups: 1_000_000,
+        rankBy: "flows",
+        seriesTtl: 1,
+        metrics: ["segments", "delivery_rate", "ecn"],
+        rttBounds: [0.5, 1],
+      },
       host: { sockstat: false },
       export: {
         otlp: {

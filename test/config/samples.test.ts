@@ -137,7 +137,7 @@ describe("docs/CONFIGURATION.md", () => {
     );
     expect(docs).toContain("| `sockets.max_groups` | whole number 1 to 1000000 | `2000` |");
     expect(docs).toContain("| `host.sockstat` | switch | `on` |");
-    expect(docs).toContain("| `sockets.group_by` | `socket` or `endpoint` or `host` | `endpoint` |");
+    expect(docs).toContain("| `sockets.rank_by` | `bytes` or `retransmits` or `flows` or `rtt` | `bytes` |");
     expect(docs).toContain("| `export.otlp.retry_on_failure.max_elapsed_time` | `0` or duration | `0` |");
   });
 });

@@ -80,6 +80,6 @@ describe("renderMetricsJson", () => {
       ],
       optional_attributes: ["error.type"],
     });
-    expect(Object.keys(parsed.group_by)).toEqual(["socket", "endpoint", "host"]);
+    expect(Object.keys(parsed.group_by)).toEqual(["socket", "process", "endpoint", "container", "host"]);
   });
 });

@@ -6,6 +6,7 @@ import { connect } from "node:net";
 import { performance } from "node:perf_hooks";
 import { setTimeout } from "node:timers/promises";
 import { createSocketsPart } from "../../src/collect/sockets.ts";
+import { defaults } from "../../src/config/defaults.ts";
 import { loadLibc } from "../../src/kernel/libc.ts";
 import { createSockDiag } from "../../src/kernel/netlink-socket.ts";
 import { flowFields } from "../../src/fold/flow-columns.ts";
@@ -17,12 +18,14 @@ import { bindUdpRaw, listenRaw } from "../kit/raw-socket.ts";
 
 const ss = (...args: readonly string[]): string => execFileSync("ss", args, { encoding: "utf8" });
 
-const options = { plan: planTcpInfo(flowFields), congestion: false, program: undefined };
+const options = { plan: planTcpInfo(flowFields(defaults.sockets.metrics)), congestion: false, program: undefined };
 
 const createPart = (groupBy: "socket" | "endpoint" | "host") => {
   const part = createSocketsPart({
-    config: { protocols: ["tcp", "udp"], groupBy, maxGroups: 1000, seriesTtl: 1, rttBounds: [0.001, 1] },
+    config: { ...defaults.sockets, groupBy, maxGroups: 1000, seriesTtl: 1, rttBounds: [0.001, 1] },
     read: createSockDiag(loadLibc(), dumpsOf(["tcp", "udp"], options)).read,
+    subscribe: undefined,
+    owners: undefined,
     ephemeral: [32_768, 60_999],
     now: () => performance.now(),
     log: (level, message) => process.stderr.write(`${level} ${message}\n`),

@@ -1,0 +1,114 @@
+import { setImmediate } from "node:timers/promises";
+import { foldEvent } from "../fold/flow-events.ts";
+import { eventOutcomes } from "../fold/flow-state.ts";
+import type { Observation } from "../metrics/observation.ts";
+import type { EventMode } from "../model/config.ts";
+import { SourceError } from "../model/errors.ts";
+import type { Log } from "../model/log.ts";
+import type { SocketBatch } from "../model/socket.ts";
+import type { DestroyEvents, SubscribeDestroyEvents } from "../model/sources.ts";
+import type { SocketFold } from "./socket-fold.ts";
+
+/** Short enough for the small receive buffer of an agent without privileges: it holds 300 events. */
+const drainMs = 20;
+/** Some 3 us each: a slice holds the loop for less than 2 ms. */
+const eventsOfSlice = 500;
+/** Of one drain, so that events that come as fast as they are read do not hold up a tick. */
+const mostSlices = 200;
+
+const withoutEvents = "connections that live between two collections are not counted";
+
+export type SocketEvents = {
+  /** Folds all events that are there. */
+  drain(): Promise<void>;
+  /** While a tick settles and collects, events stay where they are: they would change what has been counted already. */
+  hold(held: boolean): void;
+  observations(): Observation[];
+  close(): void;
+};
+
+/** Hears of the end of TCP sockets between the ticks, where that is wanted and to be had; says once where it is not. */
+export const createSocketEvents = (
+  mode: EventMode,
+  subscribe: SubscribeDestroyEvents | undefined,
+  fold: SocketFold,
+  log: Log,
+): SocketEvents => {
+  let source: DestroyEvents | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  let lost = 0;
+  let held = false;
+  let draining: Promise<void> | undefined;
+
+  const close = (): void => {
+    clearInterval(timer);
+    source?.close();
+    source = undefined;
+    fold.flows.hasEvents = false;
+  };
+
+  const unavailable = (error: unknown): void => {
+    if (!(error instanceof SourceError)) throw error;
+    close();
+    log(mode === "on" ? "warn" : "info", `destroy events are not to be had: ${error.message}; ${withoutEvents}`);
+  };
+
+  const foldEvents = (batch: SocketBatch): void => {
+    for (let at = 0; at < batch.length; at++) foldEvent(fold.flows, batch, at, fold.facts);
+  };
+
+  /** True while there may be more. */
+  const drainSlice = (): boolean =>
+    source !== undefined && !held && source.drain(eventsOfSlice, foldEvents) === eventsOfSlice;
+
+  const drainAll = async (): Promise<void> => {
+    try {
+      for (let slices = 0; slices < mostSlices && drainSlice(); slices++) await setImmediate();
+    } catch (error) {
+      unavailable(error);
+    }
+  };
+
+  const drain = async (): Promise<void> => {
+    draining ??= drainAll().finally(() => {
+      draining = undefined;
+    });
+    await draining;
+  };
+
+  if (mode !== "off" && subscribe !== undefined) {
+    try {
+      source = subscribe();
+      fold.flows.hasEvents = true;
+      timer = setInterval(() => void drain(), drainMs).unref();
+    } catch (error) {
+      unavailable(error);
+    }
+  }
+
+  return {
+    drain,
+    hold: (hold) => {
+      held = hold;
+    },
+    observations() {
+      if (mode === "off" || subscribe === undefined) return [];
+      if (source !== undefined) lost = source.lost();
+      const { events, hasEvents } = fold.flows;
+      return [
+        ...eventOutcomes.map((outcome): Observation => ({
+          metric: "sockscope.agent.events",
+          value: events[outcome],
+          attributes: { "sockscope.event.outcome": outcome },
+        })),
+        { metric: "sockscope.agent.events.lost", value: lost, attributes: {} },
+        {
+          metric: "sockscope.agent.capability",
+          value: hasEvents ? 1 : 0,
+          attributes: { "sockscope.agent.source": "events" },
+        },
+      ];
+    },
+    close,
+  };
+};

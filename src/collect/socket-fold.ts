@@ -1,0 +1,159 @@
+import { isIpv4, local } from "../fold/address.ts";
+import { type Bound, createListeners, createUdpPorts, foldBound } from "../fold/bound.ts";
+import { rttOf } from "../fold/flow-columns.ts";
+import type { FlowFacts } from "../fold/flow-group.ts";
+import { createFlows } from "../fold/flow-state.ts";
+import { foldFlow } from "../fold/flows.ts";
+import { addRtt, createRttHistogram } from "../fold/rtt.ts";
+import { countState, type StateCounts } from "../fold/states.ts";
+import type { SocketsConfig } from "../model/config.ts";
+import type { Owners } from "../model/owner.ts";
+import { protocolIndex, type SocketBatch } from "../model/socket.ts";
+import {
+  TCP_CLOSE_WAIT,
+  TCP_CLOSING,
+  TCP_ESTABLISHED,
+  TCP_FIN_WAIT1,
+  TCP_FIN_WAIT2,
+  TCP_LAST_ACK,
+  TCP_LISTEN,
+} from "../netlink/constants.ts";
+
+/** The states of a flow, which has reached ESTABLISHED: a refused or unused socket, a listener or a request has not. */
+const flowStates =
+  (1 << TCP_ESTABLISHED) |
+  (1 << TCP_FIN_WAIT1) |
+  (1 << TCP_FIN_WAIT2) |
+  (1 << TCP_CLOSE_WAIT) |
+  (1 << TCP_LAST_ACK) |
+  (1 << TCP_CLOSING);
+
+/** What of a listener is told of the connections that it has taken in. */
+type Listener = { readonly inode: number; readonly cgroup: number };
+
+/** Listening ports of this dump and of the last one: a listener may go away before its connections are read. */
+const createListening = () => {
+  let now = new Map<number, Listener>();
+  let before = now;
+  return {
+    at: (port: number): Listener | undefined => now.get(port) ?? before.get(port),
+    add: (port: number, listener: Listener): void => void now.set(port, listener),
+    nextDump: (): void => {
+      before = now;
+      now = new Map();
+    },
+  };
+};
+
+type Needs = { readonly process: boolean; readonly cgroup: boolean };
+
+const noOwners: Owners = { process: () => undefined, cgroup: () => undefined };
+
+/** Owners by what a socket's row says, else by its listener. */
+const ownerFacts = (
+  owners: Owners,
+  needs: Needs,
+  listening: ReturnType<typeof createListening>,
+): Pick<FlowFacts, "process" | "cgroup" | "ownerPending"> => {
+  const process: FlowFacts["process"] = (batch, row) => {
+    if (!needs.process) return undefined;
+    const inode = batch.inode[row] as number;
+    if (inode !== 0) return owners.process(inode);
+    const listener = listening.at(batch.localPort[row] as number);
+    return listener && owners.process(listener.inode);
+  };
+  return {
+    process,
+    // A socket stays in the cgroup that it was made in, by a launcher or by systemd; its process is where it is.
+    cgroup: (batch, row) => {
+      if (!needs.cgroup) return undefined;
+      const running = process(batch, row)?.cgroup;
+      if (running !== undefined) return running;
+      const id = batch.cgroup[row] as number;
+      if (id !== 0) return owners.cgroup(id);
+      const listener = listening.at(batch.localPort[row] as number);
+      return listener && owners.cgroup(listener.cgroup);
+    },
+    ownerPending: (batch, row) =>
+      (needs.process && batch.inode[row] !== 0 && owners.process(batch.inode[row] as number) === undefined) ||
+      (needs.cgroup && batch.cgroup[row] !== 0 && owners.cgroup(batch.cgroup[row] as number) === undefined),
+  };
+};
+
+export type FoldOptions = {
+  readonly config: SocketsConfig;
+  /** net.ipv4.ip_local_port_range. */
+  readonly ephemeral: FlowFacts["ephemeral"];
+  readonly owners: Owners | undefined;
+};
+
+export type SocketFold = ReturnType<typeof createSocketFold>;
+
+/** Everything that sockets are folded into. */
+export const createSocketFold = ({ config, ephemeral, owners }: FoldOptions) => {
+  const listening = createListening();
+  const flows = createFlows(config);
+  const { needsProcess, needsCgroup } = flows.grouping;
+  const needs: Needs = { process: needsProcess, cgroup: needsCgroup };
+  const facts: FlowFacts = {
+    listening: (port) => listening.at(port) !== undefined,
+    ephemeral,
+    ...ownerFacts(owners ?? noOwners, owners === undefined ? { process: false, cgroup: false } : needs, listening),
+    peerNetwork: () => undefined,
+    admit: () => "yes",
+  };
+  return {
+    flows,
+    needs,
+    listening,
+    facts,
+    listeners: createListeners(config.maxGroups),
+    udpPorts: createUdpPorts(config.maxGroups),
+    rtt: createRttHistogram(config.rttBounds),
+  };
+};
+
+const foldInto = (fold: SocketFold, bound: Bound, batch: SocketBatch, at: number): boolean => {
+  const taken = bound.sockets.has(batch.cookie[at] as number) || fold.facts.admit(batch, at, "dump") === "yes";
+  if (taken) foldBound(bound, batch, at);
+  return taken;
+};
+
+const foldTcp = (fold: SocketFold, counts: StateCounts, batch: SocketBatch, at: number): void => {
+  const state = batch.state[at] as number;
+  const ipv4 = isIpv4(batch, at, local);
+  const { flows, facts } = fold;
+  if (state === TCP_LISTEN) {
+    const listener = { inode: batch.inode[at] as number, cgroup: batch.cgroup[at] as number };
+    fold.listening.add(batch.localPort[at] as number, listener);
+    if (foldInto(fold, fold.listeners, batch, at)) countState(counts, state, ipv4);
+    return;
+  }
+  if (batch.full[at] !== 1 || ((1 << state) & flowStates) === 0) {
+    if (facts.admit(batch, at, "dump") === "yes") countState(counts, state & 15, ipv4);
+    return;
+  }
+  if (!foldFlow(flows, batch, at, facts)) return;
+  countState(counts, state, ipv4);
+  const rtt = rttOf(batch, at);
+  if (!Number.isNaN(rtt)) addRtt(fold.rtt, ipv4, rtt, flows.lastTime === 0 ? flows.time : flows.lastTime);
+};
+
+/** Adds the sockets of one batch of a dump, from one row to before another. */
+export const foldBatch = (
+  fold: SocketFold,
+  counts: StateCounts,
+  batch: SocketBatch,
+  from = 0,
+  to = batch.length,
+): void => {
+  for (let at = from; at < to; at++) {
+    if (batch.protocol[at] === protocolIndex.tcp) foldTcp(fold, counts, batch, at);
+    else if (batch.protocol[at] === protocolIndex.udp) foldInto(fold, fold.udpPorts, batch, at);
+  }
+};
+
+/** Asks for the owners of a dump's sockets, so that they are looked for before anything is folded. */
+export const askForOwners = ({ facts }: SocketFold, batch: SocketBatch): void => {
+  for (let at = 0; at < batch.length; at++) facts.ownerPending(batch, at);
+};
