@@ -3,7 +3,7 @@ import { hasBytes, wasConnected } from "./flow-columns.ts";
 import type { FlowFacts } from "./flow-group.ts";
 import { groupFor, rowOf } from "./flow-rows.ts";
 import type { EventOutcome, Flows, Group } from "./flow-state.ts";
-import { addCounters, addWhole, closeFlow, freeSlot } from "./flows.ts";
+import { addCounters, addWhole, closeFlow, freeSlot, portsOf } from "./flows.ts";
 
 /** A socket that a tick exports for the last time lives until then: by socket, one tick beyond its end. */
 const outliveExport = (flows: Flows, group: Group): void => {
@@ -14,22 +14,6 @@ const outliveExport = (flows: Flows, group: Group): void => {
 const groupOfEnded = (flows: Flows, slot: number, batch: SocketBatch, at: number, facts: FlowFacts): Group => {
   const group = flows.groupOf[slot] as Group;
   return flows.groups.get(group.key) === group ? group : groupFor(flows, batch, at, facts, true);
-};
-
-/** The end of a flow that a dump has shown. */
-const merge = (flows: Flows, slot: number, batch: SocketBatch, at: number, facts: FlowFacts): EventOutcome => {
-  // tcp_disconnect() erases the peer and the counters before the event: what the last dump said stands.
-  const erased = batch.peerPort[at] === 0 || !hasBytes(batch, at);
-  const group = groupOfEnded(flows, slot, batch, at, facts);
-  if (!erased) {
-    flows.groupOf[slot] = group;
-    flows.rows[slot] = rowOf(flows, group, batch, at, facts);
-    addCounters(flows, slot, batch, at);
-  }
-  if (flows.live[slot] === 1) closeFlow(flows, slot, false);
-  else freeSlot(flows, slot);
-  outliveExport(flows, group);
-  return batch.peerPort[at] === 0 ? "erased" : "merged";
 };
 
 /** A flow that began and ended between two dumps. */
@@ -52,6 +36,29 @@ const countWhole = (flows: Flows, batch: SocketBatch, at: number, facts: FlowFac
   }
   outliveExport(flows, group);
   return "counted";
+};
+
+/** The end of a flow that a dump has shown. */
+const merge = (flows: Flows, slot: number, batch: SocketBatch, at: number, facts: FlowFacts): EventOutcome => {
+  if (batch.peerPort[at] !== 0 && flows.ports[slot] !== portsOf(batch, at)) {
+    // Since the last dump it has been connected elsewhere under the same cookie.
+    const before = flows.groupOf[slot] as Group;
+    closeFlow(flows, slot, false);
+    outliveExport(flows, before);
+    return countWhole(flows, batch, at, facts);
+  }
+  // tcp_disconnect() erases the peer and the counters before the event: what the last dump said stands.
+  const erased = batch.peerPort[at] === 0 || !hasBytes(batch, at);
+  const group = groupOfEnded(flows, slot, batch, at, facts);
+  if (!erased) {
+    flows.groupOf[slot] = group;
+    flows.rows[slot] = rowOf(flows, group, batch, at, facts);
+    addCounters(flows, slot, batch, at);
+  }
+  if (flows.live[slot] === 1) closeFlow(flows, slot, false);
+  else freeSlot(flows, slot);
+  outliveExport(flows, group);
+  return batch.peerPort[at] === 0 ? "erased" : "merged";
 };
 
 /**

@@ -1,7 +1,7 @@
 import { familyOfRank, type FlowFamily, type GroupAttribute, type Grouping, type RankBy } from "../model/config.ts";
 import type { SocketBatch } from "../model/socket.ts";
 import { tcpInfoIndex, type TcpInfoField } from "../netlink/tcp-info.ts";
-import { countersOf, type GaugeFold, gaugesOf } from "./flow-columns.ts";
+import { countersOf, type FlowCounter, type GaugeFold, gaugesOf } from "./flow-columns.ts";
 import { createGrouping } from "./flow-group.ts";
 import { SeriesTable } from "./series.ts";
 
@@ -93,6 +93,9 @@ const createGauges = (options: FlowOptions, perSocket: boolean, table: SeriesTab
   };
 };
 
+const indexesOf = (rows: readonly FlowCounter[], never: boolean): number[] =>
+  rows.flatMap(({ wraps }, index) => ((wraps === 0) === never ? [index] : []));
+
 const createCounters = (options: FlowOptions, table: SeriesTable<"group">) => {
   const rows = countersOf(options.metrics);
   return {
@@ -102,10 +105,10 @@ const createCounters = (options: FlowOptions, table: SeriesTable<"group">) => {
     wraps: Float64Array.from(rows, ({ wraps }) => wraps),
     scale: Float64Array.from(rows, ({ scale }) => scale),
     /**
-     * u64 counters never wrap: one that falls says that the socket was reset under the same cookie (connect(AF_UNSPEC)).
-     * Two of them tell as much as all.
+     * Counters that tell whether the socket was reset under the same cookie (connect(AF_UNSPEC)): two that never wrap,
+     * and one that does, since an idle connection has no bytes that could fall.
      */
-    restarts: Uint16Array.from(rows.flatMap(({ wraps }, index) => (wraps === 0 ? [index] : [])).slice(0, 2)),
+    restarts: Uint16Array.from([...indexesOf(rows, true).slice(0, 2), ...indexesOf(rows, false).slice(0, 1)]),
     /** 1: part of what groups are ranked by. */
     ranked: Uint8Array.from(rows, ({ family }) => (family === familyOfRank[options.rankBy] ? 1 : 0)),
   };

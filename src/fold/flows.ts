@@ -20,6 +20,8 @@ import {
 /** A flow that two complete dumps in a row did not show is closed: a single dump can miss a live socket. */
 const absencesOfClosed = 2;
 const socketsOfSlice = 2_000;
+/** A u32 counter that seems to have gained so much in one tick did not wrap, but was reset. */
+const leastImplausible = 2 ** 31;
 /** Ticks in which a flow's owner is asked for. */
 const ownerTicks = 8;
 /** New flows that can wait for their owners in one tick; what is more has none at first. */
@@ -41,7 +43,7 @@ export const beginFlows = (flows: Flows, time: number): void => {
   }
 };
 
-const portsOf = (batch: SocketBatch, at: number): number =>
+export const portsOf = (batch: SocketBatch, at: number): number =>
   (((batch.localPort[at] as number) << 16) | (batch.peerPort[at] as number)) >>> 0;
 
 /**
@@ -158,10 +160,11 @@ const hotColumns = (flows: Flows): Flows["hot"] => {
 };
 
 const isRestart = (flows: Flows, base: number, batch: SocketBatch, given: number): boolean => {
-  const { restarts, field } = flows.counters;
+  const { restarts, field, wraps } = flows.counters;
   for (let at = 0; at < restarts.length; at++) {
     const index = restarts[at] as number;
-    if ((batch.info[given + (field[index] as number)] as number) < (flows.last[base + index] as number)) return true;
+    const gain = (batch.info[given + (field[index] as number)] as number) - (flows.last[base + index] as number);
+    if (gain < 0 && (wraps[index] === 0 || gain + (wraps[index] as number) >= leastImplausible)) return true;
   }
   return false;
 };

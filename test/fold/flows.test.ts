@@ -1,22 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { FlowFacts } from "../../src/fold/flow-group.ts";
 import { createFlows, type FlowOptions } from "../../src/fold/flow-state.ts";
 import { abandonFlows, beginFlows, collectFlows, countGroups, foldFlow, settleFlows } from "../../src/fold/flows.ts";
 import { defaults } from "../../src/config/defaults.ts";
 import type { MetricColumns } from "../../src/model/columns.ts";
+import { noOwnerFacts as facts } from "../kit/flow-facts.ts";
 import { drain, endedOf, pointsOf, valuesOf } from "../kit/points.ts";
 import { batchOf, type SocketRow } from "../kit/sockets.ts";
-
-const facts: FlowFacts = {
-  listening: (port) => port === 80,
-  ephemeral: [32_768, 60_999],
-  process: () => undefined,
-  cgroup: () => undefined,
-  ownerPending: () => false,
-  peerNetwork: () => undefined,
-  admit: () => "yes",
-};
 
 /** A fold that is fed a dump a tick; tick n happens at n * 1000 ms. */
 const createFold = (options: Partial<FlowOptions> = {}) => {
