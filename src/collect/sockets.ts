@@ -14,14 +14,30 @@ import { rttOf } from "../fold/flow-columns.ts";
 import type { RoleFacts } from "../fold/flow-group.ts";
 import { createFlows } from "../fold/flow-state.ts";
 import { abandonFlows, beginFlows, collectFlows, countGroups, foldFlow, settleFlows } from "../fold/flows.ts";
+import {
+  abandonSocketCounts,
+  beginSocketCounts,
+  collectSocketCounts,
+  countSocket,
+  createSocketCounts,
+  restartSocketCounts,
+  settleSocketCounts,
+} from "../fold/socket-counts.ts";
 import { addRtt, collectRtt, createRttHistogram } from "../fold/rtt.ts";
-import { countState, createStateCounts, type DumpedState, dumpedStates, type StateCounts } from "../fold/states.ts";
+import {
+  countState,
+  createStateCounts,
+  type DumpedState,
+  dumpedStates,
+  resetStates,
+  type StateCounts,
+} from "../fold/states.ts";
 import type { Observation } from "../metrics/observation.ts";
 import type { MetricColumns } from "../model/columns.ts";
 import type { SocketsConfig } from "../model/config.ts";
 import { SourceError } from "../model/errors.ts";
 import type { Log } from "../model/log.ts";
-import { protocolIndex, type SocketBatch, type SocketProtocol } from "../model/socket.ts";
+import { protocolIndex, type SocketBatch, type SocketProtocol, socketProtocols } from "../model/socket.ts";
 import type { DumpReport, ReadSockets } from "../model/sources.ts";
 import {
   TCP_CLOSE_WAIT,
@@ -62,6 +78,8 @@ const createFold = ({ config, ephemeral }: SocketsOptions) => {
     flows: createFlows(config),
     listeners: createListeners(config.maxGroups),
     udpPorts: createUdpPorts(config.maxGroups),
+    socketCounts: createSocketCounts(config.protocols),
+    dumped: new Uint32Array(socketProtocols.length),
     rtt: createRttHistogram(config.rttBounds),
     facts: {
       listening: (port: number) => listening.has(port) || listenedBefore.has(port),
@@ -77,10 +95,26 @@ const createFold = ({ config, ephemeral }: SocketsOptions) => {
   };
 };
 
+/** Sockets that are neither TCP nor UDP: counted, and the queues of unix listeners. */
+const foldOther = ({ socketCounts, listeners }: Fold, batch: SocketBatch, at: number): void => {
+  countSocket(socketCounts, batch, at);
+  if (batch.protocol[at] === protocolIndex.unix && batch.state[at] === TCP_LISTEN) foldBound(listeners, batch, at);
+};
+
+/** The sockets of a protocol come once more. Flows and bound ports are known by cookie, and count once a tick. */
+const restartFold = (fold: Fold, counts: StateCounts, protocol: SocketProtocol): void => {
+  fold.dumped[protocolIndex[protocol]] = 0;
+  restartSocketCounts(fold.socketCounts, protocol);
+  if (protocol === "tcp") resetStates(counts);
+};
+
 const foldBatch = (fold: Fold, counts: StateCounts, batch: SocketBatch): void => {
   for (let at = 0; at < batch.length; at++) {
-    if (batch.protocol[at] !== protocolIndex.tcp) {
-      foldBound(fold.udpPorts, batch, at);
+    const protocol = batch.protocol[at] as number;
+    fold.dumped[protocol] = (fold.dumped[protocol] as number) + 1;
+    if (protocol !== protocolIndex.tcp) {
+      if (protocol === protocolIndex.udp) foldBound(fold.udpPorts, batch, at);
+      else foldOther(fold, batch, at);
       continue;
     }
     const state = batch.state[at] as number;
@@ -127,21 +161,28 @@ export const createSocketsPart = (options: SocketsOptions): Part => {
   let failing = false;
   let errors = 0;
   let skipped = 0;
+  let retries = 0;
 
-  const dump = async (counts: StateCounts, signal: AbortSignal): Promise<number> => {
-    const report: DumpReport = { skipped: 0, lacking: new Set() };
-    let sockets = 0;
-    for await (const batch of read(signal, report)) {
-      sockets += batch.length;
-      foldBatch(fold, counts, batch);
+  const dump = async (counts: StateCounts, signal: AbortSignal): Promise<DumpReport> => {
+    const report: DumpReport = {
+      skipped: 0,
+      lacking: new Set(),
+      retries: 0,
+      restart: (protocol) => restartFold(fold, counts, protocol),
+    };
+    fold.dumped.fill(0);
+    try {
+      for await (const batch of read(signal, report)) foldBatch(fold, counts, batch);
+    } finally {
+      skipped += report.skipped;
+      retries += report.retries;
     }
-    skipped += report.skipped;
     for (const protocol of report.lacking) {
       if (reportedLacking.has(protocol)) continue;
       reportedLacking.add(protocol);
       log("warn", `this kernel gives no ${protocol} sockets by sock_diag; the others are read`);
     }
-    return sockets;
+    return report;
   };
 
   const failed = (error: unknown): void => {
@@ -155,14 +196,16 @@ export const createSocketsPart = (options: SocketsOptions): Part => {
     abandonFlows(fold.flows);
     abandonBound(fold.listeners);
     abandonBound(fold.udpPorts);
+    abandonSocketCounts(fold.socketCounts);
   };
 
-  const settle = async (): Promise<void> => {
+  const settle = async ({ lacking }: DumpReport): Promise<void> => {
     if (failing) log("info", "sockets can be read again");
     failing = false;
     await inSlices(settleFlows(fold.flows));
     settleBound(fold.listeners);
     settleBound(fold.udpPorts);
+    settleSocketCounts(fold.socketCounts, lacking);
     fold.nextDump();
   };
 
@@ -172,6 +215,7 @@ export const createSocketsPart = (options: SocketsOptions): Part => {
       ...(await inSlices(collectFlows(fold.flows, absent))),
       ...(await inSlices(collectBound(fold.listeners, absent))),
       ...(await inSlices(collectBound(fold.udpPorts, absent))),
+      ...(await inSlices(collectSocketCounts(fold.socketCounts, absent))),
       ...(rtt === undefined ? [] : [rtt]),
     ];
   };
@@ -182,10 +226,11 @@ export const createSocketsPart = (options: SocketsOptions): Part => {
       const started = now();
       beginFlows(fold.flows, time);
       for (const bound of [fold.listeners, fold.udpPorts] satisfies Bound[]) beginBound(bound, time);
+      beginSocketCounts(fold.socketCounts, time);
       const observations: Observation[] = [];
       try {
-        const sockets = await dump(counts, signal);
-        await settle();
+        await settle(await dump(counts, signal));
+        const sockets = fold.dumped.reduce((sum, count) => sum + count, 0);
         if (options.config.protocols.includes("tcp")) observations.push(...stateObservations(counts));
         observations.push(
           { metric: "sockscope.agent.dump.sockets", value: sockets, attributes: {} },
@@ -200,6 +245,7 @@ export const createSocketsPart = (options: SocketsOptions): Part => {
         { metric: "sockscope.agent.capability", value: failing ? 0 : 1, attributes: source },
         { metric: "sockscope.agent.source.errors", value: errors, attributes: source },
         { metric: "sockscope.agent.rows.skipped", value: skipped, attributes: source },
+        { metric: "sockscope.agent.dump.retries", value: retries, attributes: {} },
       );
       return { columns: await columns(failing), observations };
     },

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { groupings } from "../model/config.ts";
+import { socketProtocols } from "../model/socket.ts";
 import { defaults } from "./defaults.ts";
 import { formatDuration } from "../text/duration.ts";
 import { isFault } from "../text/fault.ts";
@@ -129,8 +130,8 @@ const probes = block({
 });
 
 const protocols = z
-  .array(oneOf(["tcp", "udp"]), { error: "must be a list of tcp and udp" })
-  .min(1, { error: "must name tcp, udp or both; write sockets: off to read none" })
+  .array(oneOf(socketProtocols), { error: "must be a list of protocols, as in [tcp, udp]" })
+  .min(1, { error: "must name at least one protocol; write sockets: off to read none" })
   .superRefine(
     (names, context) => {
       for (const [index, name] of names.entries())
@@ -158,7 +159,11 @@ const bounds = z
   );
 
 const sockets = block({
-  protocols: optional(protocols, "Which sockets are read.", defaults.sockets.protocols),
+  protocols: optional(
+    protocols,
+    "Which sockets are read: tcp has flows, tcp and unix have listeners, udp has ports; all others and unix are counted by type and state.",
+    defaults.sockets.protocols,
+  ),
   group_by: optional(
     oneOf(groupings),
     "What shares series: nothing (socket), the sockets of one service or one peer's port (endpoint), all of a protocol (host).",

@@ -1,4 +1,5 @@
 import type { Attributes } from "./columns.ts";
+import type { SocketProtocol } from "./socket.ts";
 import type { Target } from "./target.ts";
 
 /** The effective configuration: defaults filled in, durations in ms, every target complete. `config/` makes it from YAML. */
@@ -16,7 +17,7 @@ export const groupings = ["socket", "endpoint", "host"] as const;
 export type Grouping = (typeof groupings)[number];
 
 export type SocketsConfig = {
-  readonly protocols: readonly ("tcp" | "udp")[];
+  readonly protocols: readonly SocketProtocol[];
   readonly groupBy: Grouping;
   /** Groups, listeners and UDP ports that keep series of their own, each; the rest shares the overflow series. */
   readonly maxGroups: number;

@@ -164,11 +164,16 @@ export const createInetDecoder = (protocol: SocketProtocol, plan: TcpInfoPlan, h
     batch.full[row] = fullWithoutInfo;
     batch.name[row] = undefined;
     decodeAttributes(buffer, at + inetDiagMsgBytes, end, plan, batch, row);
+    // What was decoded has overwritten all of the plan's fields, and no other field is ever written.
+    if (!hasInfo || batch.full[row] === 0) {
+      batch.info.fill(Number.NaN, row * tcpInfoStride, (row + 1) * tcpInfoStride);
+    }
     return true;
   };
 };
 
-const noInfo: TcpInfoPlan = { words: new Uint16Array(0), longs: new Uint16Array(0), rest: [] };
+/** Of a protocol that gives no struct tcp_info, or none that is asked for. */
+export const noInfo: TcpInfoPlan = { words: new Uint16Array(0), longs: new Uint16Array(0), rest: [] };
 
 /** What a dump of TCP asks for. */
 export type TcpDumpOptions = {

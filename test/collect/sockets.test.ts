@@ -109,6 +109,7 @@ test("a source that fails is said once, its series end once, and they come back 
     ["sockscope.agent.capability", 0],
     ["sockscope.agent.source.errors", 1],
     ["sockscope.agent.rows.skipped", 0],
+    ["sockscope.agent.dump.retries", 0],
   ]);
   expect((await tick()).columns).toEqual([]);
   const back = await tick();

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import type { Config, OtlpConfig } from "../../src/model/config.ts";
+import { socketProtocols } from "../../src/model/socket.ts";
 import type { Target } from "../../src/model/target.ts";
 import { renderEffective } from "../../src/config/effective.ts";
 import { parseConfig } from "../../src/config/parse.ts";
@@ -153,7 +154,7 @@ describe("round trip", () => {
     }),
     sockets: fc.option(
       fc.record({
-        protocols: fc.constantFrom(["tcp"] as const, ["udp", "tcp"] as const),
+        protocols: fc.subarray([...socketProtocols], { minLength: 1 }),
         groupBy: fc.constantFrom("socket", "endpoint", "host"),
         maxGroups: fc.integer({ min: 1, max: 1_000_000 }),
         seriesTtl: fc.integer({ min: 1, max: 1_000 }),
