@@ -17,10 +17,11 @@ const dumps = 10;
 const median = (values: readonly number[]): number =>
   values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 
-const options = { plan: planTcpInfo(flowFields), congestion: false, program: undefined };
+const options = { plan: planTcpInfo(flowFields), congestion: false, program: undefined, timeWait: false };
 const part = createSocketsPart({
   config: {
     protocols: ["tcp", "udp"],
+    timeWait: "sockstat",
     groupBy: groupBy as Grouping,
     maxGroups: 100_000,
     seriesTtl: 10,

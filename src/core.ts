@@ -56,13 +56,18 @@ const unavailable = (reason: string): ReadSockets =>
 
 const socketSource = (
   libc: Libc | undefined,
-  { protocols }: SocketsConfig,
+  { protocols, timeWait }: SocketsConfig,
 ): { read: ReadSockets; close: () => void } => {
   if (platform() !== "linux") return { read: unavailable("sockets are read on Linux only"), close: () => undefined };
   if (libc === undefined) return { read: unavailable("the C library cannot be called"), close: () => undefined };
   return createSockDiag(
     libc,
-    dumpsOf(protocols, { plan: planTcpInfo(flowFields), congestion: false, program: undefined }),
+    dumpsOf(protocols, {
+      plan: planTcpInfo(flowFields),
+      congestion: false,
+      program: undefined,
+      timeWait: timeWait === "dump",
+    }),
   );
 };
 
@@ -132,10 +137,10 @@ export const createCore = async (
   };
 
   const setHost = async ({ sockets, paths, host }: Config): Promise<void> => {
-    const connections = sockets !== "off" && sockets.protocols.includes("tcp");
-    const wanted = platform() === "linux" && (host.sockstat || connections);
+    const timeWait = sockets !== "off" && sockets.protocols.includes("tcp") && sockets.timeWait === "sockstat";
+    const wanted = platform() === "linux" && (host.sockstat || timeWait);
     const pageSize = libc === undefined ? undefined : Number(libc.func("int getpagesize()")());
-    const settings = { proc: paths.proc, read: readProcFile, pageSize, sockstat: host.sockstat, connections, log };
+    const settings = { proc: paths.proc, read: readProcFile, pageSize, sockstat: host.sockstat, timeWait, log };
     await ticker.replace("host", wanted ? createHostPart(settings) : undefined);
   };
 

@@ -25,9 +25,9 @@ import {
 } from "../fold/socket-counts.ts";
 import { addRtt, collectRtt, createRttHistogram } from "../fold/rtt.ts";
 import {
+  allStates,
   countState,
   createStateCounts,
-  type DumpedState,
   dumpedStates,
   resetStates,
   type StateCounts,
@@ -132,11 +132,11 @@ const foldBatch = (fold: Fold, counts: StateCounts, batch: SocketBatch): void =>
   }
 };
 
-const stateObservations = (counts: StateCounts): Observation[] =>
-  (Object.keys(dumpedStates) as DumpedState[]).flatMap((state) =>
+const stateObservations = (counts: StateCounts, { timeWait }: SocketsConfig): Observation[] =>
+  (Object.keys(timeWait === "dump" ? allStates : dumpedStates) as (keyof typeof allStates)[]).flatMap((state) =>
     (["ipv4", "ipv6"] as const).map((type): Observation => ({
       metric: "system.network.connection.count",
-      value: counts[type][dumpedStates[state]] as number,
+      value: counts[type][allStates[state]] as number,
       attributes: { "network.transport": "tcp", "network.connection.state": state, "network.type": type },
     })),
   );
@@ -231,7 +231,7 @@ export const createSocketsPart = (options: SocketsOptions): Part => {
       try {
         await settle(await dump(counts, signal));
         const sockets = fold.dumped.reduce((sum, count) => sum + count, 0);
-        if (options.config.protocols.includes("tcp")) observations.push(...stateObservations(counts));
+        if (options.config.protocols.includes("tcp")) observations.push(...stateObservations(counts, options.config));
         observations.push(
           { metric: "sockscope.agent.dump.sockets", value: sockets, attributes: {} },
           { metric: "sockscope.agent.dump.duration", value: (now() - started) / 1000, attributes: {} },

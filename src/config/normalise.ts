@@ -69,6 +69,7 @@ const socketsOf = (sockets: File["sockets"]): SocketsConfig | "off" => {
   const own = sockets === true || sockets === undefined ? {} : sockets;
   return {
     protocols: own.protocols ?? defaults.sockets.protocols,
+    timeWait: own.time_wait ?? defaults.sockets.timeWait,
     groupBy: own.group_by ?? defaults.sockets.groupBy,
     maxGroups: own.max_groups ?? defaults.sockets.maxGroups,
     seriesTtl: own.series_ttl ?? defaults.sockets.seriesTtl,

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { groupings } from "../model/config.ts";
+import { groupings, timeWaitSources } from "../model/config.ts";
 import { socketProtocols } from "../model/socket.ts";
 import { defaults } from "./defaults.ts";
 import { formatDuration } from "../text/duration.ts";
@@ -135,7 +135,7 @@ const protocols = z
   .superRefine(
     (names, context) => {
       for (const [index, name] of names.entries())
-        if (names.indexOf(name) < index)
+        if (typeof name === "string" && names.indexOf(name) < index)
           context.addIssue({ code: "custom", path: [index], message: `${name} is in the list twice` });
     },
     { when: ({ value }) => Array.isArray(value) },
@@ -145,6 +145,9 @@ const protocols = z
 const mostBounds = 160;
 const bound = "must be a number of seconds above 0, as in 0.005";
 
+/** A bound that is no number has been reported by itself. */
+const numberOr0 = (before: unknown): number => (typeof before === "number" ? before : 0);
+
 const bounds = z
   .array(z.number({ error: bound }).positive({ error: bound }), { error: "must be a list of seconds" })
   .min(1, { error: "must hold at least one bound" })
@@ -152,7 +155,7 @@ const bounds = z
   .superRefine(
     (seconds, context) => {
       for (const [index, value] of seconds.entries())
-        if (value > 0 && value <= (seconds[index - 1] ?? 0))
+        if (typeof value === "number" && value > 0 && value <= numberOr0(seconds[index - 1]))
           context.addIssue({ code: "custom", path: [index], message: "must be above the bound before it" });
     },
     { when: ({ value }) => Array.isArray(value) },
@@ -163,6 +166,11 @@ const sockets = block({
     protocols,
     "Which sockets are read: tcp has flows, tcp and unix have listeners, udp has ports; all others and unix are counted by type and state.",
     defaults.sockets.protocols,
+  ),
+  time_wait: optional(
+    oneOf(timeWaitSources),
+    "Where TIME_WAIT sockets are counted: sockstat has their number, a dump reads each of them and has it by network.type.",
+    defaults.sockets.timeWait,
   ),
   group_by: optional(
     oneOf(groupings),

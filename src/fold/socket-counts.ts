@@ -13,7 +13,7 @@ import {
   takeDrops,
 } from "./known.ts";
 import { SeriesTable } from "./series.ts";
-import { dumpedStates } from "./states.ts";
+import { allStates, dumpedStates } from "./states.ts";
 
 type SocketType = (typeof socketTypes)[number];
 type SocketState = (typeof socketStates)[number];
@@ -24,7 +24,6 @@ export type CountedProtocol = Exclude<SocketProtocol, "tcp" | "udp">;
 /** A type with the states that it can have, each of which has a series from the first tick on, so that none has 0. */
 type Shape = readonly [type: SocketType | undefined, states: readonly SocketState[]];
 
-const tcpStates: Readonly<Record<string, number>> = { ...dumpedStates, time_wait: k.TCP_TIME_WAIT };
 const ofTcp = Object.keys(dumpedStates) as SocketState[];
 const connected: readonly SocketState[] = ["established", "listen", "closed"];
 const ofVsock: readonly SocketState[] = ["syn_sent", "established", "closing", "closed", "listen"];
@@ -65,7 +64,7 @@ const typeNames: Readonly<Record<number, SocketType>> = {
 
 const namesOf = (states: Readonly<Record<string, number>>): Readonly<Record<number, SocketState>> =>
   Object.fromEntries(Object.entries(states).map(([name, number]) => [number, name as SocketState]));
-const tcpNames = namesOf(tcpStates);
+const tcpNames = namesOf(allStates);
 const sctpNames = namesOf(sctpStates);
 
 const countedProtocols = socketProtocols.filter((name): name is CountedProtocol => name !== "tcp" && name !== "udp");

@@ -258,7 +258,8 @@ export const catalogue = {
     series: "none",
     own: ["network.transport", "network.connection.state"],
     optional: ["network.type"],
-    description: "TCP sockets by state, zeros included. time_wait comes from sockstat and has no network.type.",
+    description:
+      "TCP sockets by state, zeros included. With sockets.time_wait: sockstat, time_wait has no network.type.",
   },
   "sockscope.flow.count": {
     carrier: "producer",

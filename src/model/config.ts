@@ -16,8 +16,13 @@ export type Config = {
 export const groupings = ["socket", "endpoint", "host"] as const;
 export type Grouping = (typeof groupings)[number];
 
+export const timeWaitSources = ["sockstat", "dump"] as const;
+export type TimeWaitSource = (typeof timeWaitSources)[number];
+
 export type SocketsConfig = {
   readonly protocols: readonly SocketProtocol[];
+  /** Where TIME_WAIT sockets are counted. */
+  readonly timeWait: TimeWaitSource;
   readonly groupBy: Grouping;
   /** Groups, listeners and UDP ports that keep series of their own, each; the rest shares the overflow series. */
   readonly maxGroups: number;

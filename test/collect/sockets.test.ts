@@ -18,7 +18,14 @@ const createTest = (dumps: (readonly SocketRow[] | Error)[], lacking: readonly S
     yield batchOf(dump.slice(1));
   };
   const part = createSocketsPart({
-    config: { protocols: ["tcp", "udp"], groupBy: "endpoint", maxGroups: 10, seriesTtl: 3, rttBounds: [0.001] },
+    config: {
+      protocols: ["tcp", "udp"],
+      timeWait: "sockstat",
+      groupBy: "endpoint",
+      maxGroups: 10,
+      seriesTtl: 3,
+      rttBounds: [0.001],
+    },
     read,
     ephemeral: [32_768, 60_999],
     now: () => 0,

@@ -45,6 +45,7 @@ probes:
       udp_silence: 1s
 sockets:
   protocols: [tcp, udp]
+  time_wait: sockstat
   group_by: endpoint
   max_groups: 2000
   series_ttl: 10
@@ -155,6 +156,7 @@ describe("round trip", () => {
     sockets: fc.option(
       fc.record({
         protocols: fc.subarray([...socketProtocols], { minLength: 1 }),
+        timeWait: fc.constantFrom("sockstat", "dump"),
         groupBy: fc.constantFrom("socket", "endpoint", "host"),
         maxGroups: fc.integer({ min: 1, max: 1_000_000 }),
         seriesTtl: fc.integer({ min: 1, max: 1_000 }),

@@ -27,6 +27,7 @@ describe("defaults", () => {
       probes: { concurrency: 512, targets: [] },
       sockets: {
         protocols: ["tcp", "udp"],
+        timeWait: "sockstat",
         groupBy: "endpoint",
         maxGroups: 2_000,
         seriesTtl: 10,
@@ -70,7 +71,8 @@ resource: { attributes: { team: edge, tier: 1, canary: true } }
 paths: { proc: /host/proc }
 probes: { concurrency: 7 }
 sockets:
-  protocols: [udp]
+  protocols: [udp, netlink]
+  time_wait: dump
   group_by: socket
   max_groups: 1000000
   series_ttl: 1
@@ -97,7 +99,14 @@ export:
       resource: { attributes: { team: "edge", tier: 1, canary: true } },
       paths: { proc: "/host/proc" },
       probes: { concurrency: 7, targets: [] },
-      sockets: { protocols: ["udp"], groupBy: "socket", maxGroups: 1_000_000, seriesTtl: 1, rttBounds: [0.5, 1] },
+      sockets: {
+        protocols: ["udp", "netlink"],
+        timeWait: "dump",
+        groupBy: "socket",
+        maxGroups: 1_000_000,
+        seriesTtl: 1,
+        rttBounds: [0.5, 1],
+      },
       host: { sockstat: false },
       export: {
         otlp: {

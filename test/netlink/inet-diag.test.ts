@@ -106,7 +106,7 @@ describe("a request", () => {
   });
 
   test("never asks to destroy a socket (SOCK_DESTROY is type 21)", () => {
-    const options = { plan, congestion: true, program: Uint8Array.of(0, 4, 0, 0) };
+    const options = { plan, congestion: true, program: Uint8Array.of(0, 4, 0, 0), timeWait: true };
     for (const { encode } of [...tcpDumps(options), ...udpDumps()])
       expect(Buffer.from(encode(1)).readUInt16LE(4)).not.toBe(21);
   });

@@ -17,11 +17,18 @@ import { bindUdpRaw, listenRaw } from "../kit/raw-socket.ts";
 
 const ss = (...args: readonly string[]): string => execFileSync("ss", args, { encoding: "utf8" });
 
-const options = { plan: planTcpInfo(flowFields), congestion: false, program: undefined };
+const options = { plan: planTcpInfo(flowFields), congestion: false, program: undefined, timeWait: false };
 
 const createPart = (groupBy: "socket" | "endpoint" | "host") => {
   const part = createSocketsPart({
-    config: { protocols: ["tcp", "udp"], groupBy, maxGroups: 1000, seriesTtl: 1, rttBounds: [0.001, 1] },
+    config: {
+      protocols: ["tcp", "udp"],
+      timeWait: "sockstat",
+      groupBy,
+      maxGroups: 1000,
+      seriesTtl: 1,
+      rttBounds: [0.001, 1],
+    },
     read: createSockDiag(loadLibc(), dumpsOf(["tcp", "udp"], options)).read,
     ephemeral: [32_768, 60_999],
     now: () => performance.now(),
