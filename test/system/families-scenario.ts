@@ -36,11 +36,11 @@ await answer();
 await setTimeout(300);
 
 const logged: string[] = [];
-const options = { plan: planTcpInfo([]), congestion: false, program: undefined, timeWait: false };
+const options = { plan: planTcpInfo([]), congestion: false, program: undefined, timeWait: true };
 const part = createSocketsPart({
   config: {
     protocols: socketProtocols,
-    timeWait: "sockstat",
+    timeWait: "dump",
     groupBy: "host",
     maxGroups: 1000,
     seriesTtl: 1,
@@ -56,7 +56,13 @@ const tick = async () => {
   return { points: pointsOf(columns), observations };
 };
 
-const seen = { unix: ss("-xa"), packet: ss("-0a"), netlink: ss("-A netlink -a"), mptcp: ss("-Ma"), tcp: ss("-Hta") };
+const seen = {
+  unix: ss("-xa"),
+  packet: ss("-0a"),
+  netlink: ss("-A netlink -a"),
+  mptcp: ss("-Ma"),
+  timeWait: ss("-Htan state time-wait"),
+};
 const first = await tick();
 const dropsBefore = ss("-m -0 -A netlink -a");
 python.stdin.write("\n");

@@ -69,6 +69,16 @@ v6 = keep(socket.socket(socket.AF_INET6, socket.SOCK_STREAM, IPPROTO_MPTCP))
 v6.bind(("::1", 0))
 v6.listen(4)
 
+# TCP: a TIME_WAIT socket of each family, at the end that closed first.
+for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.bind((host, 0))
+        listener.listen(1)
+        with socket.socket(family, socket.SOCK_STREAM) as opened:
+            opened.connect(listener.getsockname())
+            accepted = listener.accept()[0]
+        accepted.close()
+
 udp = keep(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
 
 

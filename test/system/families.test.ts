@@ -2,10 +2,13 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { inNamespace, isRoot } from "../kit/net-namespace.ts";
 import type { Point } from "../kit/points.ts";
 
-type Tick = { readonly points: readonly Point[] };
+type Tick = {
+  readonly points: readonly Point[];
+  readonly observations: readonly { metric: string; value: number; attributes: Record<string, string> }[];
+};
 type Scenario = {
   readonly folder: string;
-  readonly seen: Readonly<Record<"unix" | "packet" | "netlink" | "mptcp", string>>;
+  readonly seen: Readonly<Record<"unix" | "packet" | "netlink" | "mptcp" | "timeWait", string>>;
   readonly first: Tick;
   readonly second: Tick;
   readonly dropsBefore: string;
@@ -120,6 +123,17 @@ describe.skipIf(!isRoot)("sockets of all families in a namespace", () => {
     expect(counted("netlink")).toBe(grown("nl"));
     expect(counted("packet")).toBeGreaterThan(0);
     expect(counted("netlink")).toBeGreaterThan(0);
+  });
+
+  test("TIME_WAIT sockets by address family are those of ss, and are no flows", () => {
+    const counted = scenario.first.observations
+      .filter(({ attributes }) => attributes["network.connection.state"] === "time_wait")
+      .map(({ attributes, value }) => [attributes["network.type"], value]);
+    const expected = tally(scenario.seen.timeWait.trimEnd().split("\n"), (line) =>
+      line.includes("[::1]") ? "ipv6" : "ipv4",
+    );
+    expect(Object.fromEntries(counted)).toEqual(expected);
+    expect(expected).toEqual({ ipv4: 1, ipv6: 1 });
   });
 
   test("a protocol has its sockets, or is said once to be lacking and has no series", () => {
