@@ -18,7 +18,12 @@ const dumps = 10;
 const median = (values: readonly number[]): number =>
   values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 
-const options = { plan: planTcpInfo(flowFields(defaults.sockets.metrics)), congestion: false, program: undefined };
+const options = {
+  plan: planTcpInfo(flowFields(defaults.sockets.metrics)),
+  congestion: false,
+  program: undefined,
+  timeWait: false,
+};
 const part = createSocketsPart({
   config: {
     ...defaults.sockets,

@@ -14,6 +14,8 @@ const farewellMs = 5000;
 
 const countTargets = (count: number): string => `${count} target${count === 1 ? "" : "s"}`;
 
+const listed = (names: readonly string[]): string => names.join(", ").replace(/, ([^,]*)$/, " and $1");
+
 const same = (one: unknown, other: unknown): boolean => JSON.stringify(one) === JSON.stringify(other);
 
 export type Agent = {
@@ -81,10 +83,12 @@ export const startAgent = async (options: CoreOptions): Promise<Agent> => {
 
   const announce = (): void => {
     const { sockets, probes, export: to, collection } = config;
-    const what =
-      sockets === "off" ? "no sockets" : `${sockets.protocols.join(" and ")} sockets by ${String(sockets.groupBy)}`;
+    const what = sockets === "off" ? "no sockets" : `${listed(sockets.protocols)} sockets`;
+    // Only flows are grouped.
+    const grouped =
+      sockets !== "off" && sockets.protocols.includes("tcp") ? ` by ${listed([sockets.groupBy].flat())}` : "";
     const every = `collected every ${collection.intervalMs / 1000} s`;
-    log("info", `sockscope ${version}: ${countTargets(probes.targets.length)}, ${what}, ${every}`);
+    log("info", `sockscope ${version}: ${countTargets(probes.targets.length)}, ${what}${grouped}, ${every}`);
     if (page !== undefined) {
       const { host, port } = page.address;
       log("info", `metrics: http://${host.includes(":") ? `[${host}]` : host}:${port}/metrics`);

@@ -69,14 +69,17 @@ const without = (reason: string): SocketSource => ({
   close: () => undefined,
 });
 
-const socketSource = (libc: Libc | undefined, { protocols, metrics, groupBy }: SocketsConfig): SocketSource => {
+const socketSource = (
+  libc: Libc | undefined,
+  { protocols, metrics, groupBy, timeWait }: SocketsConfig,
+): SocketSource => {
   if (platform() !== "linux") return without("sockets are read on Linux only");
   if (libc === undefined) return without("the C library cannot be called");
   const plan = planTcpInfo(flowFields(metrics));
   const { needsCongestion } = createGrouping(groupBy);
   const { read, close } = createSockDiag(
     libc,
-    dumpsOf(protocols, { plan, congestion: needsCongestion, program: undefined }),
+    dumpsOf(protocols, { plan, congestion: needsCongestion, program: undefined, timeWait: timeWait === "dump" }),
   );
   return { read, subscribe: () => subscribeDestroyEvents(libc, createInetDecoder("tcp", plan, true)), close };
 };
@@ -151,10 +154,10 @@ export const createCore = async (
   };
 
   const setHost = async ({ sockets, paths, host }: Config): Promise<void> => {
-    const connections = sockets !== "off" && sockets.protocols.includes("tcp");
-    const wanted = platform() === "linux" && (host.sockstat || connections);
+    const timeWait = sockets !== "off" && sockets.protocols.includes("tcp") && sockets.timeWait === "sockstat";
+    const wanted = platform() === "linux" && (host.sockstat || timeWait);
     const pageSize = libc === undefined ? undefined : Number(libc.func("int getpagesize()")());
-    const settings = { proc: paths.proc, read: readProcFile, pageSize, sockstat: host.sockstat, connections, log };
+    const settings = { proc: paths.proc, read: readProcFile, pageSize, sockstat: host.sockstat, timeWait, log };
     await ticker.replace("host", wanted ? createHostPart(settings) : undefined);
   };
 

@@ -11,9 +11,10 @@ export type HostOptions = {
   readonly read: ReadProcFile;
   /** Bytes a page, in which the kernel counts buffer memory; undefined where it cannot be known. */
   readonly pageSize: number | undefined;
-  /** False: only what other parts need of it, the TIME_WAIT sockets. */
+  /** False: only the TIME_WAIT sockets of the connection count. */
   readonly sockstat: boolean;
-  readonly connections: boolean;
+  /** Whether the TIME_WAIT sockets of the connection count come from here. */
+  readonly timeWait: boolean;
   readonly log: Log;
 };
 
@@ -74,7 +75,7 @@ const sockstatObservations = ({ values }: Sockstat, pageSize: number | undefined
 
 /** Reads sockstat and sockstat6 once a tick. A file that is not there (IPv6 is off) has no figures; both missing is a failure. */
 export const createHostPart = (options: HostOptions): Part => {
-  const { proc, read, pageSize, sockstat, connections, log } = options;
+  const { proc, read, pageSize, sockstat, timeWait, log } = options;
   const source = { "sockscope.agent.source": "sockstat" } as const;
   let failure: string | undefined;
   let errors = 0;
@@ -105,11 +106,11 @@ export const createHostPart = (options: HostOptions): Part => {
       if (first.status === "rejected") settled((first.reason as Error).message);
       else settled(first.value === undefined ? `there is no ${proc}/net/sockstat` : undefined);
       const observations: Observation[] = sockstat ? parsed.flatMap((one) => sockstatObservations(one, pageSize)) : [];
-      const timeWait = parsed[0]?.values.get("TCP")?.get("tw");
-      if (connections && timeWait !== undefined) {
+      const waiting = parsed[0]?.values.get("TCP")?.get("tw");
+      if (timeWait && waiting !== undefined) {
         observations.push({
           metric: "system.network.connection.count",
-          value: timeWait,
+          value: waiting,
           attributes: { "network.transport": "tcp", "network.connection.state": "time_wait" },
         });
       }

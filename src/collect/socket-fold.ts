@@ -3,12 +3,13 @@ import { type Bound, createListeners, createUdpPorts, foldBound } from "../fold/
 import { rttOf } from "../fold/flow-columns.ts";
 import type { FlowFacts } from "../fold/flow-group.ts";
 import { createFlows } from "../fold/flow-state.ts";
-import { foldFlow } from "../fold/flows.ts";
+import { foldFlow, letWait } from "../fold/flows.ts";
 import { addRtt, createRttHistogram } from "../fold/rtt.ts";
-import { countState, type StateCounts } from "../fold/states.ts";
+import { countSocket, createSocketCounts, restartSocketCounts } from "../fold/socket-counts.ts";
+import { countState, resetStates, type StateCounts } from "../fold/states.ts";
 import type { SocketsConfig } from "../model/config.ts";
 import type { Owners } from "../model/owner.ts";
-import { protocolIndex, type SocketBatch } from "../model/socket.ts";
+import { protocolIndex, type SocketBatch, type SocketProtocol, socketProtocols } from "../model/socket.ts";
 import {
   TCP_CLOSE_WAIT,
   TCP_CLOSING,
@@ -109,12 +110,15 @@ export const createSocketFold = ({ config, ephemeral, owners }: FoldOptions) => 
     facts,
     listeners: createListeners(config.maxGroups),
     udpPorts: createUdpPorts(config.maxGroups),
+    socketCounts: createSocketCounts(config.protocols),
+    /** Rows of this dump, by protocol. */
+    dumped: new Uint32Array(socketProtocols.length),
     rtt: createRttHistogram(config.rttBounds),
   };
 };
 
 const foldInto = (fold: SocketFold, bound: Bound, batch: SocketBatch, at: number): boolean => {
-  const taken = bound.sockets.has(batch.cookie[at] as number) || fold.facts.admit(batch, at, "dump") === "yes";
+  const taken = bound.known.sockets.has(batch.cookie[at] as number) || fold.facts.admit(batch, at, "dump") === "yes";
   if (taken) foldBound(bound, batch, at);
   return taken;
 };
@@ -133,23 +137,48 @@ const foldTcp = (fold: SocketFold, counts: StateCounts, batch: SocketBatch, at: 
     if (facts.admit(batch, at, "dump") === "yes") countState(counts, state & 15, ipv4);
     return;
   }
-  if (!foldFlow(flows, batch, at, facts)) return;
+  const folded = foldFlow(flows, batch, at, facts);
+  if (folded === "left") return;
   countState(counts, state, ipv4);
   const rtt = rttOf(batch, at);
-  if (!Number.isNaN(rtt)) addRtt(fold.rtt, ipv4, rtt, flows.lastTime === 0 ? flows.time : flows.lastTime);
+  if (folded === "added" && !Number.isNaN(rtt))
+    addRtt(fold.rtt, ipv4, rtt, flows.lastTime === 0 ? flows.time : flows.lastTime);
 };
 
-/** Adds the sockets of one batch of a dump, from one row to before another. */
-export const foldBatch = (
+/** Sockets that are neither TCP nor UDP: counted, and the queues of unix listeners. */
+const foldOther = (fold: SocketFold, batch: SocketBatch, at: number): void => {
+  countSocket(fold.socketCounts, batch, at);
+  if (batch.protocol[at] === protocolIndex.unix && batch.state[at] === TCP_LISTEN) foldBound(fold.listeners, batch, at);
+};
+
+/** The sockets of a protocol come once more. Flows and bound ports are known by cookie, and count once a tick. */
+export const restartFold = (fold: SocketFold, counts: StateCounts, protocol: SocketProtocol): void => {
+  fold.dumped[protocolIndex[protocol]] = 0;
+  restartSocketCounts(fold.socketCounts, protocol);
+  if (protocol !== "tcp") return;
+  resetStates(counts);
+  if (fold.flows.waiting !== undefined) letWait(fold.flows);
+};
+
+/** Adds flows that have waited for their owners, from one row to before another. */
+export const foldWaiting = (
   fold: SocketFold,
   counts: StateCounts,
   batch: SocketBatch,
-  from = 0,
-  to = batch.length,
+  from: number,
+  to: number,
 ): void => {
-  for (let at = from; at < to; at++) {
-    if (batch.protocol[at] === protocolIndex.tcp) foldTcp(fold, counts, batch, at);
-    else if (batch.protocol[at] === protocolIndex.udp) foldInto(fold, fold.udpPorts, batch, at);
+  for (let at = from; at < to; at++) foldTcp(fold, counts, batch, at);
+};
+
+/** Adds the sockets of one batch of a dump. */
+export const foldBatch = (fold: SocketFold, counts: StateCounts, batch: SocketBatch): void => {
+  for (let at = 0; at < batch.length; at++) {
+    const protocol = batch.protocol[at] as number;
+    fold.dumped[protocol] = (fold.dumped[protocol] as number) + 1;
+    if (protocol === protocolIndex.tcp) foldTcp(fold, counts, batch, at);
+    else if (protocol === protocolIndex.udp) foldInto(fold, fold.udpPorts, batch, at);
+    else foldOther(fold, batch, at);
   }
 };
 

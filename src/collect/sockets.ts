@@ -11,7 +11,13 @@ import {
   takeWaiting,
 } from "../fold/flows.ts";
 import { collectRtt } from "../fold/rtt.ts";
-import { createStateCounts, type DumpedState, dumpedStates, type StateCounts } from "../fold/states.ts";
+import {
+  abandonSocketCounts,
+  beginSocketCounts,
+  collectSocketCounts,
+  settleSocketCounts,
+} from "../fold/socket-counts.ts";
+import { allStates, createStateCounts, dumpedStates, type StateCounts } from "../fold/states.ts";
 import type { Observation } from "../metrics/observation.ts";
 import type { MetricColumns } from "../model/columns.ts";
 import type { SocketsConfig } from "../model/config.ts";
@@ -22,7 +28,7 @@ import type { SocketProtocol } from "../model/socket.ts";
 import type { DumpReport, ReadSockets, SubscribeDestroyEvents } from "../model/sources.ts";
 import { inSlices, type Part } from "./reading.ts";
 import { createSocketEvents } from "./socket-events.ts";
-import { askForOwners, createSocketFold, foldBatch, type SocketFold } from "./socket-fold.ts";
+import { askForOwners, createSocketFold, foldBatch, foldWaiting, restartFold, type SocketFold } from "./socket-fold.ts";
 
 /** Owners, and what has been found of them. */
 export type OwnerSource = Owners & {
@@ -50,11 +56,11 @@ const rowsOfSlice = 1_000;
 
 export type SocketsPart = Part & { close(): void };
 
-const stateObservations = (counts: StateCounts): Observation[] =>
-  (Object.keys(dumpedStates) as DumpedState[]).flatMap((state) =>
+const stateObservations = (counts: StateCounts, { timeWait }: SocketsConfig): Observation[] =>
+  (Object.keys(timeWait === "dump" ? allStates : dumpedStates) as (keyof typeof allStates)[]).flatMap((state) =>
     (["ipv4", "ipv6"] as const).map((type): Observation => ({
       metric: "system.network.connection.count",
-      value: counts[type][dumpedStates[state]] as number,
+      value: counts[type][allStates[state]] as number,
       attributes: { "network.transport": "tcp", "network.connection.state": state, "network.type": type },
     })),
   );
@@ -83,6 +89,7 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
   let failing = false;
   let errors = 0;
   let skipped = 0;
+  let retries = 0;
 
   const sayLacking = (lacking: ReadonlySet<SocketProtocol>): void => {
     for (const protocol of lacking) {
@@ -95,33 +102,40 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
   /** Before the first dump nobody is known: those who hold sockets now are looked for all at once. */
   const meetOwners = async (signal: AbortSignal): Promise<void> => {
     if (looksForOwners === undefined || fold.flows.lastTime > 0) return;
-    for await (const batch of read(signal, { skipped: 0, lacking: new Set() })) askForOwners(fold, batch);
+    const report: DumpReport = { skipped: 0, lacking: new Set(), retries: 0, restart: () => undefined };
+    for await (const batch of read(signal, report)) askForOwners(fold, batch);
     await looksForOwners.refresh(signal);
   };
 
   /** New flows whose owners were not known are folded when those have been looked for. */
-  const foldWaiting = async (counts: StateCounts, signal: AbortSignal): Promise<void> => {
+  const foldLate = async (counts: StateCounts, signal: AbortSignal): Promise<void> => {
     const waiting = takeWaiting(fold.flows);
     if (looksForOwners === undefined || waiting === undefined || waiting.length === 0) return;
     await looksForOwners.refresh(signal);
     for (let from = 0; from < waiting.length; from += rowsOfSlice) {
-      foldBatch(fold, counts, waiting, from, Math.min(from + rowsOfSlice, waiting.length));
+      foldWaiting(fold, counts, waiting, from, Math.min(from + rowsOfSlice, waiting.length));
       await setImmediate();
     }
   };
 
-  const dump = async (counts: StateCounts, signal: AbortSignal): Promise<number> => {
-    const report: DumpReport = { skipped: 0, lacking: new Set() };
-    let sockets = 0;
+  const dump = async (counts: StateCounts, signal: AbortSignal): Promise<DumpReport> => {
+    const report: DumpReport = {
+      skipped: 0,
+      lacking: new Set(),
+      retries: 0,
+      restart: (protocol) => restartFold(fold, counts, protocol),
+    };
+    fold.dumped.fill(0);
     if (looksForOwners !== undefined) letWait(fold.flows);
-    for await (const batch of read(signal, report)) {
-      sockets += batch.length;
-      foldBatch(fold, counts, batch);
+    try {
+      for await (const batch of read(signal, report)) foldBatch(fold, counts, batch);
+    } finally {
+      skipped += report.skipped;
+      retries += report.retries;
     }
-    await foldWaiting(counts, signal);
-    skipped += report.skipped;
+    await foldLate(counts, signal);
     sayLacking(report.lacking);
-    return sockets;
+    return report;
   };
 
   const failed = (error: unknown): void => {
@@ -134,13 +148,15 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
     failing = true;
     abandonFlows(fold.flows);
     for (const bound of bounds) abandonBound(bound);
+    abandonSocketCounts(fold.socketCounts);
   };
 
-  const settle = async (): Promise<void> => {
+  const settle = async ({ lacking }: DumpReport): Promise<void> => {
     if (failing) log("info", "sockets can be read again");
     failing = false;
     await inSlices(settleFlows(fold.flows));
     for (const bound of bounds) settleBound(bound);
+    settleSocketCounts(fold.socketCounts, lacking);
     fold.listening.nextDump();
   };
 
@@ -150,6 +166,7 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
       ...(await inSlices(collectFlows(fold.flows, absent))),
       ...(await inSlices(collectBound(fold.listeners, absent))),
       ...(await inSlices(collectBound(fold.udpPorts, absent))),
+      ...(await inSlices(collectSocketCounts(fold.socketCounts, absent))),
       ...(rtt === undefined ? [] : [rtt]),
     ];
   };
@@ -158,12 +175,13 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
   const observe = async (started: number, signal: AbortSignal): Promise<Observation[]> => {
     const counts = createStateCounts();
     try {
-      const sockets = await dump(counts, signal);
+      const report = await dump(counts, signal);
       await events.drain();
       events.hold(true);
-      await settle();
+      await settle(report);
+      const sockets = fold.dumped.reduce((sum, count) => sum + count, 0);
       return [
-        ...(tcp ? stateObservations(counts) : []),
+        ...(tcp ? stateObservations(counts, config) : []),
         { metric: "sockscope.agent.dump.sockets", value: sockets, attributes: {} },
         { metric: "sockscope.agent.dump.duration", value: (now() - started) / 1000, attributes: {} },
         ...budgetObservations(fold),
@@ -185,11 +203,13 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
       });
       beginFlows(fold.flows, time);
       for (const bound of bounds) beginBound(bound, time);
+      beginSocketCounts(fold.socketCounts, time);
       const observations = await observe(started, signal);
       observations.push(
         { metric: "sockscope.agent.capability", value: failing ? 0 : 1, attributes: source },
         { metric: "sockscope.agent.source.errors", value: errors, attributes: source },
         { metric: "sockscope.agent.rows.skipped", value: skipped, attributes: source },
+        { metric: "sockscope.agent.dump.retries", value: retries, attributes: {} },
         ...events.observations(),
         ...(looksForOwners?.observations() ?? []),
       );

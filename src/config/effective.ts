@@ -49,6 +49,7 @@ export const renderEffective = (config: Config): string => {
         ? "off"
         : {
             protocols: sockets.protocols,
+            time_wait: sockets.timeWait,
             group_by: sockets.groupBy,
             events: sockets.events,
             max_groups: sockets.maxGroups,

@@ -77,6 +77,7 @@ const socketsOf = (sockets: File["sockets"]): SocketsConfig | "off" => {
   const metrics = familiesOf(own.metrics);
   return {
     protocols: own.protocols ?? defaults.sockets.protocols,
+    timeWait: own.time_wait ?? defaults.sockets.timeWait,
     groupBy: own.group_by ?? defaults.sockets.groupBy,
     events: own.events ?? defaults.sockets.events,
     maxGroups: own.max_groups ?? defaults.sockets.maxGroups,

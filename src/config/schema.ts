@@ -1,5 +1,13 @@
 import { z } from "zod";
-import { eventModes, type FlowFamily, groupAttributeNames, groupings, rankings } from "../model/config.ts";
+import {
+  eventModes,
+  type FlowFamily,
+  groupAttributeNames,
+  groupings,
+  rankings,
+  timeWaitSources,
+} from "../model/config.ts";
+import { socketProtocols } from "../model/socket.ts";
 import { defaults } from "./defaults.ts";
 import { formatDuration } from "../text/duration.ts";
 import { isFault } from "../text/fault.ts";
@@ -133,19 +141,22 @@ const listOf = <T extends z.ZodType<string>>(item: T, error: string) =>
   z.array(item, { error }).superRefine(
     (names, context) => {
       for (const [index, name] of names.entries())
-        if (names.indexOf(name) < index)
+        if (typeof name === "string" && names.indexOf(name) < index)
           context.addIssue({ code: "custom", path: [index], message: `${name} is in the list twice` });
     },
     { when: ({ value }) => Array.isArray(value) },
   );
 
-const protocols = listOf(oneOf(["tcp", "udp"]), "must be a list of tcp and udp").min(1, {
-  error: "must name tcp, udp or both; write sockets: off to read none",
+const protocols = listOf(oneOf(socketProtocols), "must be a list of protocols, as in [tcp, udp]").min(1, {
+  error: "must name at least one protocol; write sockets: off to read none",
 });
 
 /** More bounds than this make points that receivers refuse. */
 const mostBounds = 160;
 const bound = "must be a number of seconds above 0, as in 0.005";
+
+/** A bound that is no number has been reported by itself. */
+const numberOr0 = (before: unknown): number => (typeof before === "number" ? before : 0);
 
 const bounds = z
   .array(z.number({ error: bound }).positive({ error: bound }), { error: "must be a list of seconds" })
@@ -154,7 +165,7 @@ const bounds = z
   .superRefine(
     (seconds, context) => {
       for (const [index, value] of seconds.entries())
-        if (value > 0 && value <= (seconds[index - 1] ?? 0))
+        if (typeof value === "number" && value > 0 && value <= numberOr0(seconds[index - 1]))
           context.addIssue({ code: "custom", path: [index], message: "must be above the bound before it" });
     },
     { when: ({ value }) => Array.isArray(value) },
@@ -193,7 +204,16 @@ const families = {
 
 /** `sockets`, as far as its own keys go. */
 export const sockets = block({
-  protocols: optional(protocols, "Which sockets are read.", defaults.sockets.protocols),
+  protocols: optional(
+    protocols,
+    "Which sockets are read: tcp has flows, tcp and unix have listeners, udp has ports; all others and unix are counted by type and state.",
+    defaults.sockets.protocols,
+  ),
+  time_wait: optional(
+    oneOf(timeWaitSources),
+    "Where TIME_WAIT sockets are counted: sockstat has their number, a dump reads each of them and has it by network.type.",
+    defaults.sockets.timeWait,
+  ),
   group_by: optional(
     z.union([oneOf(groupings), groupList], {
       error: `must be ${groupings.join(", ")}, or a list of attributes`,

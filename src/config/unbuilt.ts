@@ -35,11 +35,6 @@ export const unbuiltValues: readonly UnbuiltValues[] = [
     values: ["icmp", "icmp4", "icmp6", "unixgram", "unixpacket"],
     remedy: "use tcp, udp or unix, or remove the target",
   },
-  {
-    at: "sockets.protocols[]",
-    values: ["raw", "unix", "packet", "sctp", "dccp", "mptcp", "vsock", "netlink"],
-    remedy: "use tcp and udp",
-  },
   { at: "sockets.group_by[]", values: ["sockscope.netns"], remedy: "remove it, one network namespace is read" },
   { at: "export.otlp", values: [aList], remedy: "write one destination, as a map" },
   { at: "export.otlp.protocol", values: ["grpc", "http/json"], remedy: "use http/protobuf" },

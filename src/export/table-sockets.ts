@@ -46,8 +46,9 @@ export const connectionsSection = (snapshot: Snapshot): Section => {
 const endOf = (values: Attributes, end: "local" | "peer"): string | undefined => {
   const address = values[`network.${end}.address`];
   const port = textOf(values, `network.${end}.port`);
-  if (address !== undefined) return joinHostPort(textOf(values, `network.${end}.address`), port);
-  return port === absent ? undefined : `:${port}`;
+  if (address === undefined) return port === absent ? undefined : `:${port}`;
+  const text = textOf(values, `network.${end}.address`);
+  return port === absent ? text : joinHostPort(text, port);
 };
 
 /** The ends that a series' attributes name. */
@@ -120,6 +121,33 @@ export const listenersSection = (snapshot: Snapshot): Section => {
       countColumn("drops", top, "drops"),
     ],
     more: more(rows.length, "listeners"),
+  };
+};
+
+/** Sockets that are neither TCP nor UDP, and what they dropped; types and states without a socket are left out. */
+export const socketsSection = (snapshot: Snapshot): Section => {
+  const series = figuresOf(snapshot, { count: ["sockscope.socket.count"], drops: ["sockscope.socket.drops"] });
+  const rows = [...series.values()]
+    .map(({ values, figures }) => ({
+      ...figures,
+      protocol: textOf(
+        values,
+        values["network.transport"] === undefined ? "network.protocol.name" : "network.transport",
+      ),
+      type: textOf(values, "sockscope.socket.type"),
+      state: textOf(values, "network.connection.state"),
+    }))
+    .filter(({ count, drops }) => (count ?? 0) > 0 || (drops ?? 0) > 0)
+    .sort((a, b) => byText(a.protocol, b.protocol) || (b.count ?? 0) - (a.count ?? 0) || byText(a.state, b.state));
+  return {
+    title: "Sockets",
+    columns: [
+      textColumn("protocol", rows, "protocol"),
+      textColumn("type", rows, "type"),
+      textColumn("state", rows, "state"),
+      countColumn("sockets", rows, "count"),
+      countColumn("drops", rows, "drops"),
+    ],
   };
 };
 

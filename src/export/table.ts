@@ -4,7 +4,7 @@ import type { Snapshot } from "../model/columns.ts";
 import { attributeOf, readingsOf } from "./figures.ts";
 import { byteColumns, byText, countColumn, textColumn, type Section } from "./section.ts";
 import { probesSection } from "./table-probes.ts";
-import { connectionsSection, flowsSection, listenersSection, udpSection } from "./table-sockets.ts";
+import { connectionsSection, flowsSection, listenersSection, socketsSection, udpSection } from "./table-sockets.ts";
 import { alignColumns, fit, printable } from "./terminal.ts";
 
 type HostFigure = "ipv4" | "ipv6" | "orphan" | "timeWait" | "allocated" | "memory";
@@ -67,6 +67,7 @@ export const renderTable = (
     flowsSection(snapshot),
     listenersSection(snapshot),
     udpSection(snapshot),
+    socketsSection(snapshot),
     hostSection(snapshot),
   ].filter(({ columns }) => columns.some(({ cells }) => cells.length > 0));
   const blocks = sections.map(({ title, columns, more }) => {

@@ -1,7 +1,16 @@
 import type { OwnAttributes, ProducerMetricOf } from "../metrics/catalogue.ts";
-import { attributeSet, type MetricColumns } from "../model/columns.ts";
-import type { SocketBatch } from "../model/socket.ts";
+import { type Attributes, attributeSet, type MetricColumns } from "../model/columns.ts";
+import { protocolIndex, type SocketBatch } from "../model/socket.ts";
 import { addressText, local, networkType } from "./address.ts";
+import {
+  abandonKnown,
+  beginKnown,
+  createKnownSockets,
+  meetSocket,
+  settleKnown,
+  startOfNew,
+  takeDrops,
+} from "./known.ts";
 import { SeriesTable } from "./series.ts";
 
 type BoundKind = "listener" | "udp_port";
@@ -9,9 +18,7 @@ type BoundKind = "listener" | "udp_port";
 /** The three columns of a bound address and port: two that are summed over its sockets now, and their drops. */
 type BoundColumns = { readonly rqueue: number; readonly wqueue: number; readonly drops: number };
 
-type Socket = { readonly row: number; drops: number; seen: number };
-
-/** Series by bound address and port: what is kept of them from one tick to the next. */
+/** Series by bound address and port, or by path: what is kept of them from one tick to the next. */
 export type Bound = ReturnType<typeof createBound>;
 
 const createBound = <S extends BoundKind>(
@@ -25,11 +32,7 @@ const createBound = <S extends BoundKind>(
     maxSeries,
     table: table as Pick<SeriesTable<S>, "values" | "add" | "remove" | "collect">,
     columns: columnsOf(table),
-    tick: 0,
-    /** Unix ms of this tick and of the last complete dump before it; 0 before the first. */
-    time: 0,
-    lastTime: 0,
-    sockets: new Map<number, Socket>(),
+    known: createKnownSockets(),
     rowOfKey: new Map<string, number>(),
     keyOfRow: new Map<number, string>(),
     members: new Map<number, number>(),
@@ -42,7 +45,7 @@ const column = <S extends BoundKind, M extends ProducerMetricOf<S>>(
   own: OwnAttributes<M>,
 ) => table.column(metric, own);
 
-/** Listening TCP sockets: connections that wait, the backlog, and what was dropped. */
+/** Listening TCP and unix sockets: connections that wait, the backlog, and what was dropped. */
 export const createListeners = (maxSeries: number): Bound =>
   createBound<"listener">("tcp", maxSeries, (table) => ({
     rqueue: column(table, "sockscope.listener.accept_queue.usage", {}),
@@ -62,32 +65,34 @@ const overflowKey = "overflow";
 
 /** Starts a tick at `time` (Unix ms). */
 export const beginBound = (bound: Bound, time: number): void => {
-  bound.tick++;
-  bound.time = time;
+  beginKnown(bound.known, time);
   bound.table.values(bound.columns.rqueue).fill(Number.NaN);
   bound.table.values(bound.columns.wqueue).fill(Number.NaN);
 };
 
+/** The attributes of the socket's series. */
+const identityOf = (bound: Bound, batch: SocketBatch, at: number): Attributes => {
+  if (batch.protocol[at] === protocolIndex.unix)
+    return { "network.transport": "unix", "network.local.address": batch.name[at] ?? "" };
+  return {
+    "network.transport": bound.transport,
+    "network.type": networkType(batch, at),
+    "network.local.address": addressText(batch, at, local),
+    "network.local.port": batch.localPort[at] as number,
+  };
+};
+
+const keyOf = (identity: Attributes): string => Object.values(identity).join(" ");
+
 const rowOf = (bound: Bound, batch: SocketBatch, at: number): number => {
-  const address = addressText(batch, at, local);
-  const type = networkType(batch, at);
-  const port = batch.localPort[at] as number;
-  let key = `${type} ${address} ${port}`;
+  const identity = identityOf(bound, batch, at);
+  let key = keyOf(identity);
   const own = bound.rowOfKey.size - (bound.rowOfKey.has(overflowKey) ? 1 : 0);
   if (!bound.rowOfKey.has(key) && own >= bound.maxSeries) key = overflowKey;
   const known = bound.rowOfKey.get(key);
   if (known !== undefined) return known;
-  const values =
-    key === overflowKey
-      ? { "otel.metric.overflow": true }
-      : {
-          "network.transport": bound.transport,
-          "network.type": type,
-          "network.local.address": address,
-          "network.local.port": port,
-        };
-  const row = bound.table.add(attributeSet(values), bound.lastTime === 0 ? bound.time : bound.lastTime);
-  bound.table.values(bound.columns.drops)[row] = Number.isNaN(batch.drops[at]) ? Number.NaN : 0;
+  const values = key === overflowKey ? { "otel.metric.overflow": true } : identity;
+  const row = bound.table.add(attributeSet(values), startOfNew(bound.known));
   bound.rowOfKey.set(key, row);
   bound.keyOfRow.set(row, key);
   bound.members.set(row, 0);
@@ -101,46 +106,34 @@ const addTo = (values: Float64Array, row: number, value: number): void => {
 
 /** Adds one socket of a batch. A cookie that this dump has shown before is passed over. */
 export const foldBound = (bound: Bound, batch: SocketBatch, at: number): void => {
-  const cookie = batch.cookie[at] as number;
   const drops = batch.drops[at] as number;
-  let socket = bound.sockets.get(cookie);
-  if (socket?.seen === bound.tick) return;
-  if (socket === undefined) {
+  const socket = meetSocket(bound.known, batch.cookie[at] as number, drops, () => {
     const row = rowOf(bound, batch, at);
-    socket = { row, drops: bound.lastTime === 0 ? drops : 0, seen: 0 };
-    bound.sockets.set(cookie, socket);
     bound.members.set(row, (bound.members.get(row) ?? 0) + 1);
-  }
-  socket.seen = bound.tick;
+    return row;
+  });
+  if (socket === undefined) return;
   addTo(bound.table.values(bound.columns.rqueue), socket.row, batch.rqueue[at] as number);
   addTo(bound.table.values(bound.columns.wqueue), socket.row, batch.wqueue[at] as number);
-  // sk_drops is a u32 that wraps.
-  const delta = drops >= socket.drops ? drops - socket.drops : drops - socket.drops + 4_294_967_296;
-  const totals = bound.table.values(bound.columns.drops);
-  totals[socket.row] = (totals[socket.row] as number) + delta;
-  socket.drops = drops;
+  // The overflow series has sockets with drops and sockets without.
+  if (!Number.isNaN(drops)) addTo(bound.table.values(bound.columns.drops), socket.row, takeDrops(socket, drops));
 };
 
-/** After a complete dump: ends what has no socket any more. Two absences close a socket, as with flows. */
+/** After a complete dump: ends what has no socket any more. */
 export const settleBound = (bound: Bound): void => {
-  for (const [cookie, socket] of bound.sockets) {
-    if (bound.tick - socket.seen < 2) continue;
-    bound.sockets.delete(cookie);
-    const members = (bound.members.get(socket.row) ?? 1) - 1;
-    bound.members.set(socket.row, members);
-    if (members > 0) continue;
-    bound.table.remove(socket.row);
-    bound.rowOfKey.delete(bound.keyOfRow.get(socket.row) ?? "");
-    bound.keyOfRow.delete(socket.row);
-    bound.members.delete(socket.row);
-  }
-  bound.lastTime = bound.time;
+  settleKnown(bound.known, (row) => {
+    const members = (bound.members.get(row) ?? 1) - 1;
+    bound.members.set(row, members);
+    if (members > 0) return;
+    bound.table.remove(row);
+    bound.rowOfKey.delete(bound.keyOfRow.get(row) ?? "");
+    bound.keyOfRow.delete(row);
+    bound.members.delete(row);
+  });
 };
 
 /** Instead of `settleBound` where the dump was not complete. */
-export const abandonBound = (bound: Bound): void => {
-  for (const socket of bound.sockets.values()) socket.seen = Math.min(socket.seen + 1, bound.tick);
-};
+export const abandonBound = (bound: Bound): void => abandonKnown(bound.known);
 
 export const collectBound = (bound: Bound, absent: boolean): Generator<number, MetricColumns[]> =>
   bound.table.collect(absent);

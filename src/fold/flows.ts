@@ -308,16 +308,19 @@ const reconsider = (flows: Flows, slot: number, batch: SocketBatch, at: number, 
   flows.rows[slot] = rowOf(flows, to, batch, at, facts);
 };
 
-/** Adds one flow of a batch. A cookie that this dump has shown before is passed over. False: the selection leaves it out, or it has to wait. */
-export const foldFlow = (flows: Flows, batch: SocketBatch, at: number, facts: FlowFacts): boolean => {
+/** What became of a row: added, passed over since this dump has shown its cookie before, or left out, for now or for good. */
+export type Folded = "added" | "again" | "left";
+
+/** Adds one flow of a batch. */
+export const foldFlow = (flows: Flows, batch: SocketBatch, at: number, facts: FlowFacts): Folded => {
   let slot = slotOf(flows, batch, at, facts);
-  if (slot < 0) return false;
-  if (flows.seen[slot] === flows.tick) return true;
+  if (slot < 0) return "left";
+  if (flows.seen[slot] === flows.tick) return "again";
   if (flows.ports[slot] !== portsOf(batch, at)) {
     // Connected anew under the same cookie: nothing of it is what it was.
     closeFlow(flows, slot, false);
     slot = slotOf(flows, batch, at, facts);
-    if (slot < 0) return false;
+    if (slot < 0) return "left";
   } else if (flows.live[slot] === 0) reopen(flows, slot, batch, at, facts);
   flows.seen[slot] = flows.tick;
   if (flows.recheck[slot] !== 0) reconsider(flows, slot, batch, at, facts);
@@ -325,7 +328,7 @@ export const foldFlow = (flows: Flows, batch: SocketBatch, at: number, facts: Fl
   addCounters(flows, slot, batch, at);
   addGauges(flows, flows.rows[slot] as number, batch, at);
   if (flows.rankedSince > 0 && flows.options.rankBy === "rtt") rankRtt(flows, slot, batch, at);
-  return true;
+  return "added";
 };
 
 /** From now on, new flows whose owner is not known wait for it. */

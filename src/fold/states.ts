@@ -3,7 +3,7 @@ import * as k from "../netlink/constants.ts";
 
 type ConnectionState = (typeof connectionStates)[number];
 
-/** The states that a dump counts; TIME_WAIT comes from sockstat. */
+/** The states that a dump always counts. */
 export const dumpedStates = {
   established: k.TCP_ESTABLISHED,
   syn_sent: k.TCP_SYN_SENT,
@@ -17,7 +17,11 @@ export const dumpedStates = {
   closing: k.TCP_CLOSING,
 } as const satisfies Partial<Record<ConnectionState, number>>;
 
-export type DumpedState = keyof typeof dumpedStates;
+/** With TIME_WAIT, which comes from sockstat unless the configuration has it dumped. */
+export const allStates = { ...dumpedStates, time_wait: k.TCP_TIME_WAIT } as const satisfies Record<
+  ConnectionState,
+  number
+>;
 
 /** TCP sockets of one dump by state and address family. */
 export type StateCounts = { readonly ipv4: Uint32Array; readonly ipv6: Uint32Array };
@@ -28,4 +32,9 @@ export const createStateCounts = (): StateCounts => ({ ipv4: new Uint32Array(16)
 export const countState = (counts: StateCounts, state: number, ipv4: boolean): void => {
   const byFamily = ipv4 ? counts.ipv4 : counts.ipv6;
   byFamily[state] = (byFamily[state] as number) + 1;
+};
+
+export const resetStates = (counts: StateCounts): void => {
+  counts.ipv4.fill(0);
+  counts.ipv6.fill(0);
 };

@@ -18,6 +18,21 @@ export const connectionStates = [
   "closing",
 ] as const;
 
+/** The states of the sockets that are counted: beside TCP's, those of an SCTP association, and what has no name here. */
+export const socketStates = [
+  ...connectionStates,
+  "cookie_wait",
+  "cookie_echoed",
+  "shutdown_pending",
+  "shutdown_sent",
+  "shutdown_received",
+  "shutdown_ack_sent",
+  "other",
+] as const;
+
+/** SOCK_x. */
+export const socketTypes = ["stream", "dgram", "raw", "seqpacket", "other"] as const;
+
 type AttributeRow =
   | { readonly type: "string"; readonly values?: readonly string[]; readonly description: string }
   | { readonly type: "int" | "boolean"; readonly description: string };
@@ -33,18 +48,21 @@ export const attributes = {
   "k8s.pod.uid": { type: "string", description: "The pod, by its cgroup." },
   "network.connection.state": {
     type: "string",
-    values: connectionStates,
-    description: "The state of the TCP connection.",
+    values: socketStates,
+    description: "The state of the connection; cookie_wait and those after it are SCTP's.",
   },
   "network.io.direction": { type: "string", values: ["transmit", "receive"], description: "Seen from this host." },
-  "network.local.address": { type: "string", description: "The socket's own address; IPv4-mapped ones as IPv4." },
+  "network.local.address": {
+    type: "string",
+    description: "The socket's own address, IPv4-mapped ones as IPv4, or its path.",
+  },
   "network.local.port": { type: "int", description: "The socket's own port." },
   "network.peer.address": { type: "string", description: "The other end's address; IPv4-mapped ones as IPv4." },
   "network.peer.port": { type: "int", description: "The other end's port." },
   "network.protocol.name": {
     type: "string",
-    values: ["raw", "frag", "udplite"],
-    description: "What is neither TCP nor UDP.",
+    values: ["raw", "frag", "udplite", "packet", "sctp", "dccp", "mptcp", "vsock", "netlink"],
+    description: "What network.transport has no value for.",
   },
   "network.transport": {
     type: "string",
@@ -104,6 +122,7 @@ export const attributes = {
     description: "A set of series with a budget.",
   },
   "sockscope.socket.cookie": { type: "int", description: "The kernel's number of the socket." },
+  "sockscope.socket.type": { type: "string", values: socketTypes, description: "The type of socket, SOCK_x." },
   "sockscope.stall.reason": {
     type: "string",
     values: ["receiver_window", "send_buffer"],
@@ -127,13 +146,14 @@ type ValueOf<A extends AttributeName> = (typeof attributes)[A] extends { readonl
  * What a series of the producer is one of; its attributes come with the series.
  * The metric's `own` attributes come on top of them.
  */
-export type SeriesKind = "target" | "group" | "listener" | "udp_port" | "none";
+export type SeriesKind = "target" | "group" | "listener" | "udp_port" | "family" | "none";
 
 export const seriesAttributes = {
   target: ["sockscope.probe.name", "sockscope.probe.type", "server.address", "server.port", "network.transport"],
   group: [],
   listener: ["network.transport", "network.type", "network.local.address", "network.local.port"],
   udp_port: ["network.transport", "network.type", "network.local.address", "network.local.port"],
+  family: ["network.transport", "network.protocol.name", "sockscope.socket.type", "network.connection.state"],
   none: [],
 } as const satisfies Record<SeriesKind, readonly AttributeName[]>;
 
@@ -266,7 +286,8 @@ export const catalogue = {
     series: "none",
     own: ["network.transport", "network.connection.state"],
     optional: ["network.type"],
-    description: "TCP sockets by state, zeros included. time_wait comes from sockstat and has no network.type.",
+    description:
+      "TCP sockets by state, zeros included. With sockets.time_wait: sockstat, time_wait has no network.type.",
   },
   "sockscope.flow.count": {
     carrier: "producer",
@@ -504,7 +525,8 @@ export const catalogue = {
     value: "int",
     series: "listener",
     own: [],
-    description: "Connections that wait to be accepted, over all sockets that listen there.",
+    description:
+      "Connections that wait to be accepted, over all sockets that listen there. A unix socket's local address is its path, with @ first for an abstract one.",
   },
   "sockscope.listener.accept_queue.limit": {
     carrier: "producer",
@@ -522,7 +544,7 @@ export const catalogue = {
     value: "int",
     series: "listener",
     own: [],
-    description: "Connections that the listener itself dropped (SK_MEMINFO_DROPS).",
+    description: "Connections that the TCP listener itself dropped (SK_MEMINFO_DROPS).",
   },
   "sockscope.udp.queue.usage": {
     carrier: "producer",
@@ -541,6 +563,25 @@ export const catalogue = {
     series: "udp_port",
     own: [],
     description: "Datagrams that those sockets dropped (SK_MEMINFO_DROPS).",
+  },
+  "sockscope.socket.count": {
+    carrier: "producer",
+    kind: "updowncounter",
+    unit: "{socket}",
+    value: "int",
+    series: "family",
+    own: [],
+    description:
+      "Sockets that are neither TCP nor UDP, by protocol, type and state, zeros included. Of SCTP: endpoints that listen or are closed, and associations. A protocol that the kernel lacks has none.",
+  },
+  "sockscope.socket.drops": {
+    carrier: "producer",
+    kind: "counter",
+    unit: "{packet}",
+    value: "int",
+    series: "family",
+    own: [],
+    description: "What packet and netlink sockets dropped for want of room in their buffers (SK_MEMINFO_DROPS).",
   },
   "sockscope.sockstat.used": {
     carrier: "sdk",
@@ -616,6 +657,15 @@ export const catalogue = {
     series: "none",
     own: [],
     description: "Sockets in the last dump.",
+  },
+  "sockscope.agent.dump.retries": {
+    carrier: "sdk",
+    kind: "counter",
+    unit: "{dump}",
+    value: "int",
+    series: "none",
+    own: [],
+    description: "Socket dumps that were interrupted or cut short and made once more.",
   },
   "sockscope.agent.events": {
     carrier: "sdk",

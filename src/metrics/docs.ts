@@ -18,6 +18,7 @@ const areas: Readonly<Record<string, readonly string[]>> = {
     "sockscope.tcp.",
     "sockscope.listener.",
     "sockscope.udp.",
+    "sockscope.socket.",
   ],
   Host: ["sockscope.sockstat."],
   Agent: ["sockscope.agent.", "otel.sdk."],
@@ -36,6 +37,7 @@ const seriesNames: Readonly<Record<Exclude<SeriesKind, "none">, string>> = {
   group: "group of flows",
   listener: "listener",
   udp_port: "UDP port",
+  family: "family of sockets",
 };
 
 const metricNames = Object.keys(catalogue).filter((name): name is MetricName => name in catalogue);
@@ -148,6 +150,7 @@ const renderSeries = (): string =>
         ["group of flows", "by `sockets.group_by`, below"],
         ["listener", codes(seriesAttributes.listener)],
         ["UDP port", codes(seriesAttributes.udp_port)],
+        ["family of sockets", `${codes(seriesAttributes.family)}, those that the protocol has`],
       ],
     ),
     "Groups, listeners and UDP ports have a budget each. What does not fit is one series with " +

@@ -1,4 +1,5 @@
 import type { Attributes } from "./columns.ts";
+import type { SocketProtocol } from "./socket.ts";
 import type { Target } from "./target.ts";
 
 /** The effective configuration: defaults filled in, durations in ms, every target complete. `config/` makes it from YAML. */
@@ -72,8 +73,13 @@ export const familyOfRank: Readonly<Record<RankBy, FlowFamily | undefined>> = {
 export const eventModes = ["auto", "on", "off"] as const;
 export type EventMode = (typeof eventModes)[number];
 
+export const timeWaitSources = ["sockstat", "dump"] as const;
+export type TimeWaitSource = (typeof timeWaitSources)[number];
+
 export type SocketsConfig = {
-  readonly protocols: readonly ("tcp" | "udp")[];
+  readonly protocols: readonly SocketProtocol[];
+  /** Where TIME_WAIT sockets are counted. */
+  readonly timeWait: TimeWaitSource;
   readonly groupBy: Grouping | readonly GroupAttribute[];
   readonly events: EventMode;
   /** Groups, listeners and UDP ports that keep series of their own, each; the rest shares the overflow series. */

@@ -2,12 +2,19 @@ import type { AgentError, Outcome, TargetError } from "./outcome.ts";
 import type { Target } from "./target.ts";
 import type { SocketBatch, SocketProtocol } from "./socket.ts";
 
-/** What a dump says beside its sockets; the reader adds to it. */
+/** What a dump says beside its sockets; the source adds to it. */
 export type DumpReport = {
   /** Messages that could not be decoded. */
   skipped: number;
   /** Protocols of which there are no sockets to be had here. */
   readonly lacking: Set<SocketProtocol>;
+  /** Dumps that were faulty and were made once more. */
+  retries: number;
+  /**
+   * Called between two batches: the sockets of this protocol come once more, from the first on. What was counted of
+   * those that came before must be forgotten.
+   */
+  readonly restart: (protocol: SocketProtocol) => void;
 };
 
 /** Reads all sockets of the agent's network namespace once, in slices. Throws `SourceError`. */

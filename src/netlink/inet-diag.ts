@@ -164,11 +164,16 @@ export const createInetDecoder = (protocol: SocketProtocol, plan: TcpInfoPlan, h
     batch.full[row] = fullWithoutInfo;
     batch.name[row] = undefined;
     decodeAttributes(buffer, at + inetDiagMsgBytes, end, plan, batch, row);
+    // What was decoded has overwritten all of the plan's fields, and no other field is ever written.
+    if (!hasInfo || batch.full[row] === 0) {
+      batch.info.fill(Number.NaN, row * tcpInfoStride, (row + 1) * tcpInfoStride);
+    }
     return true;
   };
 };
 
-const noInfo: TcpInfoPlan = { words: new Uint16Array(0), longs: new Uint16Array(0), rest: [] };
+/** Of a protocol that gives no struct tcp_info, or none that is asked for. */
+export const noInfo: TcpInfoPlan = { words: new Uint16Array(0), longs: new Uint16Array(0), rest: [] };
 
 /** What a dump of TCP asks for. */
 export type TcpDumpOptions = {
@@ -177,26 +182,29 @@ export type TcpDumpOptions = {
   readonly congestion: boolean;
   /** For all but the listeners. */
   readonly program: Bytecode;
+  /** TIME_WAIT entries too: they hold no information, and cost a message each. */
+  readonly timeWait: boolean;
 };
 
 const listening = 1 << TCP_LISTEN;
 /**
- * TIME_WAIT is left out: those entries hold no information, cost a walk each, and sockstat counts them. Listeners come
- * by a dump of their own, which walks a table of its own, so that a filter of connections leaves them alone.
+ * Listeners come by a dump of their own, which walks a table of its own, so that a filter of connections leaves them
+ * alone.
  */
-const connected = 0xfff & ~(1 << TCP_TIME_WAIT) & ~listening;
+const connected = 0xfff & ~listening;
 /** Unconnected sockets only: a connected UDP socket is no bound port. */
 const udpStates = 1 << TCP_CLOSE;
 
 /** Listeners first, then connections. */
-export const tcpDumps = ({ plan, congestion, program }: TcpDumpOptions): readonly DumpRequest[] => {
+export const tcpDumps = ({ plan, congestion, program, timeWait }: TcpDumpOptions): readonly DumpRequest[] => {
   const decode = createInetDecoder("tcp", plan, true);
+  const states = timeWait ? connected : connected & ~(1 << TCP_TIME_WAIT);
   const ext = EXT_INFO | EXT_SKMEMINFO;
   return [
     { protocol: "tcp", encode: (seq) => encodeTcpDump(seq, listening, ext), decode },
     {
       protocol: "tcp",
-      encode: (seq) => encodeTcpDump(seq, connected, congestion ? ext | EXT_CONG : ext, program),
+      encode: (seq) => encodeTcpDump(seq, states, congestion ? ext | EXT_CONG : ext, program),
       decode,
     },
   ];

@@ -1,5 +1,12 @@
 import type { SocketBatch, SocketProtocol } from "../model/socket.ts";
-import { NLM_F_REQUEST_DUMP, NLMSG_DONE, NLMSG_ERROR, SOCK_DIAG_BY_FAMILY, TCPDIAG_GETSOCK } from "./constants.ts";
+import {
+  NLM_F_DUMP_INTR,
+  NLM_F_REQUEST_DUMP,
+  NLMSG_DONE,
+  NLMSG_ERROR,
+  SOCK_DIAG_BY_FAMILY,
+  TCPDIAG_GETSOCK,
+} from "./constants.ts";
 
 /** struct nlmsghdr { __u32 nlmsg_len; __u16 nlmsg_type, nlmsg_flags; __u32 nlmsg_seq, nlmsg_pid; };   linux/netlink.h */
 export const headerBytes = 16;
@@ -57,12 +64,18 @@ export const walkAttributes = (
 };
 
 /** What one receive held beside the sockets. `done`: the dump ended, with `errno` where it failed. */
-export type ReceiveResult = { done: boolean; errno: number; skipped: number };
+export type ReceiveResult = {
+  done: boolean;
+  errno: number;
+  skipped: number;
+  /** Why the dump as a whole cannot be trusted: sockets may be missing, or there twice. */
+  fault: string | undefined;
+};
 
 /**
  * Appends the sockets of one receive (`length` bytes of `buffer`) to the batch, which needs room for `length / 32` rows
  * of the smallest message. Messages of another sequence number are passed over; one that does not fit its buffer is
- * counted as skipped and ends the walk.
+ * counted as skipped and ends the walk. Either is a fault of the dump.
  */
 export const decodeReceive = (
   buffer: ReceiveBuffer,
@@ -71,16 +84,19 @@ export const decodeReceive = (
   decode: DecodeMessage,
   batch: SocketBatch,
 ): ReceiveResult => {
-  const result: ReceiveResult = { done: false, errno: 0, skipped: 0 };
+  const result: ReceiveResult = { done: false, errno: 0, skipped: 0, fault: undefined };
   let at = 0;
   while (at + headerBytes <= length) {
     const size = buffer.words[at >> 2] as number;
     const type = buffer.halves[(at >> 1) + 2] as number;
     if (size < headerBytes || at + size > length) {
       result.skipped++;
+      result.fault = "a message is cut short";
       return result;
     }
-    if ((buffer.words[(at >> 2) + 2] as number) === seq) {
+    if ((buffer.words[(at >> 2) + 2] as number) !== seq) result.fault = "a reply to another request came in between";
+    else {
+      if (((buffer.halves[(at >> 1) + 3] as number) & NLM_F_DUMP_INTR) !== 0) result.fault = "NLM_F_DUMP_INTR";
       if (type === NLMSG_DONE || type === NLMSG_ERROR) {
         result.done = true;
         if (size >= headerBytes + 4) result.errno = 0 - ((buffer.words[(at >> 2) + 4] as number) | 0);
@@ -91,6 +107,9 @@ export const decodeReceive = (
     }
     at += (size + 3) & ~3;
   }
-  if (at < length) result.skipped++;
+  if (at < length) {
+    result.skipped++;
+    result.fault = "a message is cut short";
+  }
   return result;
 };

@@ -23,7 +23,7 @@ const createPart = (options: Partial<HostOptions> = {}) =>
     read: readProcFile,
     pageSize: 16_384,
     sockstat: true,
-    connections: true,
+    timeWait: true,
     log: (level, message) => logged.push(`${level} ${message}`),
     ...options,
   });

@@ -1,17 +1,38 @@
 import { expect, test } from "vitest";
+import type { Reading } from "../../src/collect/reading.ts";
 import { createSocketsPart } from "../../src/collect/sockets.ts";
 import { defaults } from "../../src/config/defaults.ts";
+import type { SocketsConfig } from "../../src/model/config.ts";
 import { SourceError } from "../../src/model/errors.ts";
 import type { SocketProtocol } from "../../src/model/socket.ts";
 import type { ReadSockets } from "../../src/model/sources.ts";
-import { TCP_CLOSE, TCP_FIN_WAIT2, TCP_LISTEN, TCP_SYN_RECV, TCP_SYN_SENT } from "../../src/netlink/constants.ts";
+import {
+  TCP_CLOSE,
+  TCP_FIN_WAIT2,
+  TCP_LISTEN,
+  TCP_SYN_RECV,
+  TCP_SYN_SENT,
+  TCP_TIME_WAIT,
+} from "../../src/netlink/constants.ts";
 import { endedOf, pointsOf, valuesOf } from "../kit/points.ts";
 import { batchOf, type SocketRow } from "../kit/sockets.ts";
 
-const createTest = (dumps: (readonly SocketRow[] | Error)[], lacking: readonly SocketProtocol[] = []) => {
+type Options = { readonly restart?: SocketProtocol; readonly config?: Partial<SocketsConfig> };
+
+/** With `restart` the first half of each dump is of a dump that was faulty and came once more. */
+const createTest = (
+  dumps: (readonly SocketRow[] | Error)[],
+  lacking: readonly SocketProtocol[] = [],
+  { restart, config }: Options = {},
+) => {
   const logged: string[] = [];
   const read: ReadSockets = async function* (_signal, report) {
     const dump = dumps.shift() ?? [];
+    if (restart !== undefined && !(dump instanceof Error)) {
+      yield batchOf(dump.slice(0, dump.length >> 1));
+      report.retries++;
+      report.restart(restart);
+    }
     for (const protocol of lacking) report.lacking.add(protocol);
     if (dump instanceof Error) throw dump;
     // Two batches, as a real dump comes in several.
@@ -19,7 +40,7 @@ const createTest = (dumps: (readonly SocketRow[] | Error)[], lacking: readonly S
     yield batchOf(dump.slice(1));
   };
   const part = createSocketsPart({
-    config: { ...defaults.sockets, maxGroups: 10, seriesTtl: 3, rttBounds: [0.001] },
+    config: { ...defaults.sockets, maxGroups: 10, seriesTtl: 3, rttBounds: [0.001], ...config },
     read,
     subscribe: undefined,
     owners: undefined,
@@ -112,6 +133,7 @@ test("a source that fails is said once, its series end once, and they come back 
     ["sockscope.agent.capability", 0],
     ["sockscope.agent.source.errors", 1],
     ["sockscope.agent.rows.skipped", 0],
+    ["sockscope.agent.dump.retries", 0],
   ]);
   expect((await tick()).columns).toEqual([]);
   const back = await tick();
@@ -135,4 +157,73 @@ test("a protocol that the kernel lacks is said once", async () => {
 test("a fault of the agent itself is not taken for one of the source", async () => {
   const { tick } = createTest([new TypeError("bug")]);
   await expect(tick()).rejects.toThrow("bug");
+});
+
+const statesOf = ({ observations }: Reading): Record<string, number> =>
+  Object.fromEntries(
+    observations
+      .filter(({ metric, value }) => metric === "system.network.connection.count" && value > 0)
+      .map(({ attributes, value }) => [Object.values(attributes).slice(1).join(" "), value]),
+  );
+const observedOf = ({ observations }: Reading, name: string): number[] =>
+  observations.filter(({ metric }) => metric === name).map(({ value }) => value);
+
+test("sockets that come once more count once, and the retry is counted", async () => {
+  const { tick } = createTest(
+    [
+      [listener, server],
+      [{ ...listener, rqueue: 3 }, server],
+    ],
+    [],
+    { restart: "tcp" },
+  );
+  for (const retries of [1, 2]) {
+    const reading = await tick();
+    expect(statesOf(reading)).toEqual({ "listen ipv4": 1, "established ipv4": 1 });
+    expect(observedOf(reading, "sockscope.agent.dump.sockets")).toEqual([2]);
+    expect(observedOf(reading, "sockscope.agent.dump.retries")).toEqual([retries]);
+    expect(valuesOf(reading.columns, "sockscope.listener.accept_queue.limit")).toEqual({ "0.0.0.0 80 tcp ipv4": 128 });
+    expect(valuesOf(reading.columns, "sockscope.flow.count")).toEqual({ "80 tcp server": 1 });
+  }
+});
+
+test("sockets of other protocols are counted by type and state, and unix listeners are listeners", async () => {
+  const unix: SocketRow = { cookie: 10, protocol: "unix", type: 1, name: "/run/app.sock", drops: Number.NaN };
+  const { tick, logged } = createTest(
+    [
+      [
+        listener,
+        { ...unix, state: TCP_LISTEN, rqueue: 2, wqueue: 5 },
+        { ...unix, cookie: 11 },
+        { cookie: 12, protocol: "mptcp", info: { bytes_acked: 1000 }, drops: Number.NaN },
+        { cookie: 13, protocol: "packet", type: 3, state: 0, drops: 0 },
+      ],
+    ],
+    ["sctp"],
+    { config: { protocols: ["tcp", "unix", "mptcp", "packet", "sctp"] } },
+  );
+  const reading = await tick();
+  expect(statesOf(reading)).toEqual({ "listen ipv4": 1 });
+  const counted = Object.entries(valuesOf(reading.columns, "sockscope.socket.count")).filter(([, value]) => value > 0);
+  expect(Object.fromEntries(counted)).toEqual({
+    "listen unix stream": 1,
+    "established unix stream": 1,
+    "established mptcp": 1,
+    "packet raw": 1,
+  });
+  expect(valuesOf(reading.columns, "sockscope.listener.accept_queue.usage")).toEqual({
+    "0.0.0.0 80 tcp ipv4": 0,
+    "/run/app.sock unix": 2,
+  });
+  expect(pointsOf(reading.columns).filter(({ metric }) => metric.startsWith("sockscope.flow."))).toEqual([]);
+  expect(valuesOf(reading.columns, "sockscope.udp.drops")).toEqual({});
+  expect(logged).toEqual(["warn this kernel gives no sctp sockets by sock_diag; the others are read"]);
+});
+
+test("TIME_WAIT sockets are counted by address family where they are dumped, and are no flows", async () => {
+  const waiting: SocketRow = { cookie: 9, state: TCP_TIME_WAIT, family: 6, info: false };
+  const { tick } = createTest([[server, waiting]], [], { config: { timeWait: "dump" } });
+  const reading = await tick();
+  expect(statesOf(reading)).toEqual({ "established ipv4": 1, "time_wait ipv6": 1 });
+  expect(Object.values(valuesOf(reading.columns, "sockscope.flow.count"))).toEqual([1]);
 });

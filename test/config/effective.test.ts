@@ -9,6 +9,7 @@ import {
   groupAttributeNames,
   groupings,
 } from "../../src/model/config.ts";
+import { socketProtocols } from "../../src/model/socket.ts";
 import type { Target } from "../../src/model/target.ts";
 import { renderEffective } from "../../src/config/effective.ts";
 import { parseConfig } from "../../src/config/parse.ts";
@@ -51,6 +52,7 @@ probes:
       udp_silence: 1s
 sockets:
   protocols: [tcp, udp]
+  time_wait: sockstat
   group_by: endpoint
   events: auto
   max_groups: 2000
@@ -179,7 +181,8 @@ describe("round trip", () => {
     }),
     sockets: fc.option(
       fc.record({
-        protocols: fc.constantFrom(["tcp"] as const, ["udp", "tcp"] as const),
+        protocols: fc.subarray([...socketProtocols], { minLength: 1 }),
+        timeWait: fc.constantFrom("sockstat", "dump"),
         groupBy: fc.oneof(
           fc.constantFrom(...groupings),
           fc.uniqueArray(fc.constantFrom(...groupAttributeNames), { minLength: 1 }),

@@ -27,6 +27,7 @@ describe("defaults", () => {
       probes: { concurrency: 512, targets: [] },
       sockets: {
         protocols: ["tcp", "udp"],
+        timeWait: "sockstat",
         groupBy: "endpoint",
         events: "auto",
         maxGroups: 2_000,
@@ -73,7 +74,8 @@ resource: { attributes: { team: edge, tier: 1, canary: true } }
 paths: { proc: /host/proc }
 probes: { concurrency: 7 }
 sockets:
-  protocols: [udp]
+  protocols: [udp, netlink]
+  time_wait: dump
   group_by: socket
   max_groups: 1000000
   series_ttl: 1
@@ -104,7 +106,8 @@ export:
       paths: { proc: "/host/proc" },
       probes: { concurrency: 7, targets: [] },
       sockets: {
-        protocols: ["udp"],
+        protocols: ["udp", "netlink"],
+        timeWait: "dump",
         groupBy: "socket",
         events: "on",
         maxGroups: 1_000_000,

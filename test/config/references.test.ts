@@ -70,7 +70,7 @@ describe("references to the environment", () => {
 
   test("never stand for a list or a map", () => {
     expect(messageOf("sockets:\n  protocols: ${env:LIST}", env)).toBe(
-      "f.yaml:2:14: sockets.protocols: must be a list of tcp and udp",
+      "f.yaml:2:14: sockets.protocols: must be a list of protocols, as in [tcp, udp]",
     );
   });
 

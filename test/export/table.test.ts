@@ -386,6 +386,51 @@ describe("what is not there", () => {
     );
   });
 
+  const ofFamily = (protocol: Attributes, type?: string, connection?: string): AttributeSet =>
+    set({
+      ...protocol,
+      ...(type === undefined ? {} : { "sockscope.socket.type": type }),
+      ...(connection === undefined ? {} : { "network.connection.state": connection }),
+    });
+
+  test("sockets of other protocols are by type and state, and unix listeners have their path", () => {
+    const unix = { "network.transport": "unix" };
+    const packet = ofFamily({ "network.protocol.name": "packet" }, "raw");
+    const mptcp = ofFamily({ "network.protocol.name": "mptcp" }, undefined, "listen");
+    const text = renderTable(
+      snapshot([
+        metric("sockscope.listener.accept_queue.usage", [
+          {},
+          [[set({ ...unix, "network.local.address": "/run/app.sock" }), 3]],
+        ]),
+        metric("sockscope.socket.count", [
+          {},
+          [
+            [ofFamily(unix, "stream", "established"), 120],
+            [ofFamily(unix, "stream", "listen"), 14],
+            [ofFamily(unix, "seqpacket", "listen"), 0],
+            [packet, 0],
+            [mptcp, 2],
+          ],
+        ]),
+        metric("sockscope.socket.drops", [{}, [[packet, 7]]]),
+      ]),
+      { width: 100, color: false },
+    );
+    expect(text).toBe(`\
+Listeners
+address        queue
+/run/app.sock      3
+
+Sockets
+protocol  type    state        sockets  drops
+mptcp     -       listen             2      -
+packet    raw     -                  0      7
+unix      stream  established      120      -
+unix      stream  listen            14      -
+`);
+  });
+
   test("a section without points is left out", () => {
     expect(plain([metric("sockscope.flow.count", [{}, []]), connections])).toMatch(/^TCP connections\n/);
   });

@@ -83,6 +83,35 @@ describe("listeners", () => {
     expect(countBound(bound)).toEqual({ own: 1, overflowed: 2 });
   });
 
+  test("of unix sockets have their path and share the budget; those of one name are added up", () => {
+    const unix = (cookie: number, name: string, rqueue: number): SocketRow => ({
+      cookie,
+      protocol: "unix",
+      state: TCP_LISTEN,
+      name,
+      rqueue,
+      wqueue: 8,
+      drops: Number.NaN,
+    });
+    const bound = createListeners(2);
+    const metrics = feed(bound)([
+      listener(1, { rqueue: 5 }),
+      unix(2, "/run/app.sock", 1),
+      unix(3, "/run/app.sock", 2),
+      unix(4, "@abstract", 4),
+      listener(5, { localPort: 9090, drops: 3 }),
+    ]);
+    expect(valuesOf(metrics, "sockscope.listener.accept_queue.usage")).toEqual({
+      "0.0.0.0 8080 tcp ipv4": 5,
+      "/run/app.sock unix": 3,
+      true: 4,
+    });
+    expect(valuesOf(metrics, "sockscope.listener.accept_queue.limit")).toMatchObject({ "/run/app.sock unix": 16 });
+    // The overflow series has what was dropped, although it began with a socket that has no drops.
+    expect(valuesOf(metrics, "sockscope.listener.drops")).toEqual({ "0.0.0.0 8080 tcp ipv4": 0, true: 0 });
+    expect(countBound(bound)).toEqual({ own: 2, overflowed: 2 });
+  });
+
   test("whose drops the kernel does not give have none, not 0", () => {
     expect(
       valuesOf(feed(createListeners(10))([listener(1, { drops: Number.NaN })]), "sockscope.listener.drops"),

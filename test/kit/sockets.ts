@@ -13,7 +13,11 @@ export type SocketRow = {
   readonly cookie: number;
   readonly family?: 4 | 6;
   readonly protocol?: SocketProtocol;
+  /** SOCK_x. */
+  readonly type?: number;
   readonly state?: number;
+  /** Of a unix socket. */
+  readonly name?: string;
   readonly local?: string;
   readonly localPort?: number;
   readonly peer?: string;
@@ -64,6 +68,8 @@ export const batchOf = (rows: readonly SocketRow[]): SocketBatch => {
     const wildcard = family === 4 ? "127.0.0.1" : "::1";
     batch.family[at] = family === 4 ? AF_INET : AF_INET6;
     batch.protocol[at] = protocolIndex[row.protocol ?? "tcp"];
+    batch.type[at] = row.type ?? 0;
+    batch.name[at] = row.name;
     batch.state[at] = row.state ?? TCP_ESTABLISHED;
     batch.localPort[at] = row.localPort ?? 40_000;
     batch.peerPort[at] = row.peerPort ?? 443;

@@ -12,27 +12,8 @@ import {
   tcpInfoStride,
 } from "../../src/netlink/tcp-info.ts";
 import { addressText, local, peer } from "../../src/fold/address.ts";
+import { attribute, done, message, seq } from "../kit/netlink-messages.ts";
 import { addressBytes } from "../kit/sockets.ts";
-
-const seq = 7;
-
-const attribute = (type: number, payload: Uint8Array): Buffer => {
-  const bytes = Buffer.alloc((4 + payload.length + 3) & ~3);
-  bytes.writeUInt16LE(4 + payload.length, 0);
-  bytes.writeUInt16LE(type, 2);
-  bytes.set(payload, 4);
-  return bytes;
-};
-
-const message = (type: number, body: Uint8Array, sequence = seq): Buffer => {
-  const bytes = Buffer.alloc(16 + ((body.length + 3) & ~3));
-  bytes.writeUInt32LE(16 + body.length, 0); // nlmsg_len
-  bytes.writeUInt16LE(type, 4); // nlmsg_type
-  bytes.writeUInt16LE(2, 6); // NLM_F_MULTI
-  bytes.writeUInt32LE(sequence, 8); // nlmsg_seq
-  bytes.set(body, 16);
-  return bytes;
-};
 
 const diagMessage = (attributes: readonly Buffer[], sequence = seq): Buffer => {
   const body = Buffer.alloc(72);
@@ -45,13 +26,7 @@ const diagMessage = (attributes: readonly Buffer[], sequence = seq): Buffer => {
   body.writeUInt32LE(1, 48); // cookie[1]
   body.writeUInt32LE(11, 56); // rqueue
   body.writeUInt32LE(22, 60); // wqueue
-  return message(18, Buffer.concat([body, ...attributes]), sequence);
-};
-
-const done = (status: number, type = 3): Buffer => {
-  const body = Buffer.alloc(4);
-  body.writeInt32LE(status, 0);
-  return message(type, body);
+  return message(18, Buffer.concat([body, ...attributes]), { sequence });
 };
 
 const info = (length: number): Buffer => {
@@ -106,7 +81,7 @@ describe("a request", () => {
   });
 
   test("never asks to destroy a socket (SOCK_DESTROY is type 21)", () => {
-    const options = { plan, congestion: true, program: Uint8Array.of(0, 4, 0, 0) };
+    const options = { plan, congestion: true, program: Uint8Array.of(0, 4, 0, 0), timeWait: true };
     for (const { encode } of [...tcpDumps(options), ...udpDumps()])
       expect(Buffer.from(encode(1)).readUInt16LE(4)).not.toBe(21);
   });

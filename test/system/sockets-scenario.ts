@@ -18,7 +18,12 @@ import { bindUdpRaw, listenRaw } from "../kit/raw-socket.ts";
 
 const ss = (...args: readonly string[]): string => execFileSync("ss", args, { encoding: "utf8" });
 
-const options = { plan: planTcpInfo(flowFields(defaults.sockets.metrics)), congestion: false, program: undefined };
+const options = {
+  plan: planTcpInfo(flowFields(defaults.sockets.metrics)),
+  congestion: false,
+  program: undefined,
+  timeWait: false,
+};
 
 const createPart = (groupBy: "socket" | "endpoint" | "host") => {
   const part = createSocketsPart({
