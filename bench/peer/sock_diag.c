@@ -3,8 +3,10 @@
 //   sock_diag hold SOCKETS PROCESSES [SELECTED PORT]
 //                                      opens established loopback TCP sockets, prints "ready", lives until stdin closes;
 //                                      SELECTED of them have 127.77.0.1:PORT at one end
-//   sock_diag dump COUNT REQUEST...    dumps COUNT times by these requests, which are netlink messages in hex; prints
-//                                      the CPU of one dump of them all in us, and the sockets of the last
+//   sock_diag dump COUNT BYTES REQUEST...
+//                                      dumps COUNT times by these requests, which are netlink messages in hex; walks BYTES
+//                                      of memory before each, to empty the caches; prints the CPU of one dump of them all
+//                                      in us, and the sockets of the last
 //   sock_diag churn CONNECTIONS BYTES  opens loopback connections one after the other, each sends BYTES and is answered
 //                                      with twice as many and one; prints what the clients sent and received, and the
 //                                      servers
@@ -132,7 +134,7 @@ static double cpu(int who) {
   return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1e6 + usage.ru_utime.tv_usec + usage.ru_stime.tv_usec;
 }
 
-static int dump(int count, int requests, char **hex) {
+static int dump(int count, long bytes, int requests, char **hex) {
   static char buffer[32768] __attribute__((aligned(8)));
   unsigned char *messages[requests];
   int lengths[requests], sockets = 0, fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
@@ -142,16 +144,19 @@ static int dump(int count, int requests, char **hex) {
     messages[i] = malloc(lengths[i]);
     for (int at = 0; at < lengths[i]; at++) sscanf(hex[i] + at * 2, "%2hhx", messages[i] + at);
   }
-  double start = 0;
+  double used = 0;
+  volatile char *memory = malloc(bytes);
   for (int i = -3; i < count; i++) {
-    if (i == 0) start = cpu(RUSAGE_SELF);
+    for (long at = 0; at < bytes; at += 64) memory[at]++;
+    double start = cpu(RUSAGE_SELF);
     sockets = 0;
     for (int at = 0; at < requests; at++) {
       if (send(fd, messages[at], lengths[at], 0) < 0) die("send");
       sockets += walk(fd, buffer, sizeof buffer);
     }
+    if (i >= 0) used += cpu(RUSAGE_SELF) - start;
   }
-  printf("%.1f %d\n", (cpu(RUSAGE_SELF) - start) / count, sockets);
+  printf("%.1f %d\n", used / count, sockets);
   return sink == 0;
 }
 
@@ -221,7 +226,7 @@ int main(int argc, char **argv) {
   const char *what = argc > 3 ? argv[1] : "";
   if (!strcmp(what, "hold") && (argc == 4 || argc == 6))
     return hold(atoi(argv[2]), atoi(argv[3]), argc == 6 ? atoi(argv[4]) : 0, argc == 6 ? atoi(argv[5]) : 0);
-  if (!strcmp(what, "dump")) return dump(atoi(argv[2]), argc - 3, argv + 3);
+  if (!strcmp(what, "dump")) return dump(atoi(argv[2]), atol(argv[3]), argc - 4, argv + 4);
   if (!strcmp(what, "churn") && argc == 4) return churn(atoi(argv[2]), atol(argv[3]));
   if (!strcmp(what, "run")) return run(atoi(argv[2]), argv + 3);
   fprintf(stderr, "unknown: see the head of sock_diag.c\n");

@@ -30,7 +30,13 @@ export const benchSockets = async (): Promise<boolean> => {
   try {
     const peer = join(folder, "sock_diag");
     const source = new URL("../peer/sock_diag.c", import.meta.url).pathname;
-    execFileSync("gcc", ["-O2", "-o", peer, source], { stdio: "inherit" });
+    try {
+      execFileSync("gcc", ["-O2", "-o", peer, source], { stdio: "inherit" });
+    } catch (error) {
+      throw new Error("the benchmark of sockets needs a C compiler; remedy: apt-get install gcc libc6-dev", {
+        cause: error,
+      });
+    }
     let good = true;
     for (const [name, bench] of Object.entries(parts)) {
       if (!print(await figuresOf(name, () => bench(peer)))) good = false;

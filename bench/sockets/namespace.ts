@@ -1,6 +1,12 @@
-import { execFileSync, spawn } from "node:child_process";
+import { type ChildProcessByStdio, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import type { Readable } from "node:stream";
+import type { Readable, Writable } from "node:stream";
+
+/** Ends its stdin, and waits for the end. */
+const end = async (child: ChildProcessByStdio<Writable, Readable, null>): Promise<void> => {
+  child.stdin.end();
+  if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+};
 
 /** What a script in `inside/` prints: one JSON value. */
 export type Inside = "scale" | "memory" | "selection" | "collect";
@@ -36,10 +42,7 @@ export const createNamespace = async (peer: string) => {
     await ready(program.stdout, command.join(" "));
     return {
       program,
-      [Symbol.asyncDispose]: async (): Promise<void> => {
-        program.stdin.end();
-        if (program.exitCode === null) await once(program, "exit");
-      },
+      [Symbol.asyncDispose]: () => end(program),
     };
   };
 
@@ -73,10 +76,7 @@ export const createNamespace = async (peer: string) => {
       script.program.stdin.end();
       return JSON.parse((await said).join(""));
     },
-    [Symbol.asyncDispose]: async (): Promise<void> => {
-      keeper.stdin.end();
-      if (keeper.exitCode === null) await once(keeper, "exit");
-    },
+    [Symbol.asyncDispose]: () => end(keeper),
   };
 };
 

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { performance } from "node:perf_hooks";
 import { createSocketsPart } from "../../../src/collect/sockets.ts";
 import { flowFields } from "../../../src/fold/flow-columns.ts";
@@ -43,6 +43,26 @@ export const createPipeline = (groupBy: Grouping, requests: readonly DumpRequest
   };
 };
 
+/** More than the largest cache holds; 64 MB where the kernel does not tell. */
+const cacheBytes = (): number => {
+  const folder = "/sys/devices/system/cpu/cpu0/cache";
+  const sizes = (existsSync(folder) ? readdirSync(folder) : [])
+    .filter((name) => name.startsWith("index"))
+    .map((name) => Number.parseInt(readFileSync(`${folder}/${name}/size`, "utf8"), 10) * 1024);
+  return Math.max(64 * 2 ** 20, ...sizes) * 1.5;
+};
+
+/** Empties the caches before something, as the seconds between two ticks do. */
+export const createCold = () => {
+  const memory = new Uint8Array(cacheBytes());
+  return {
+    bytes: memory.length,
+    empty: (): void => {
+      for (let at = 0; at < memory.length; at += 64) memory[at] = (memory[at] as number) + 1;
+    },
+  };
+};
+
 /** CPU of this process, all threads, of one of `count` runs in us. */
 export const cpuOf = async (count: number, once: () => Promise<unknown>): Promise<number> => {
   const start = process.cpuUsage();
@@ -58,14 +78,15 @@ const numbersOf = (peer: string, args: readonly string[]): { readonly cpu: numbe
   return { cpu, second };
 };
 
-/** The same requests, sent by the C program, which walks the replies. */
+/** The same requests, sent by the C program, which walks the replies; after as many bytes of memory, to empty the caches. */
 export const dumpByC = (
   peer: string,
   count: number,
   requests: readonly DumpRequest[],
+  emptied = 0,
 ): { readonly cpu: number; readonly sockets: number } => {
   const messages = requests.map(({ encode }) => Buffer.from(encode(1)).toString("hex"));
-  const { cpu, second } = numbersOf(peer, ["dump", String(count), ...messages]);
+  const { cpu, second } = numbersOf(peer, ["dump", String(count), String(emptied), ...messages]);
   return { cpu, sockets: second };
 };
 
