@@ -1,5 +1,5 @@
 import { benchOtlp } from "./otlp.bench.ts";
-import { benchSockets } from "./sockets.bench.ts";
+import { benchSockets } from "./sockets/main.ts";
 
 /** Each prints its figures with their bars, and is false beyond one. */
 const benches: Readonly<Record<string, () => Promise<boolean>>> = { otlp: benchOtlp, sockets: benchSockets };

@@ -1,10 +1,21 @@
-// The limit that the socket pipeline is measured against: the same requests, the replies walked, nothing kept.
-//   sock_diag hold SOCKETS PROCESSES   opens established loopback TCP sockets, prints "ready", lives until stdin closes
-//   sock_diag dump COUNT               dumps COUNT times, prints the CPU of one dump in us and the sockets of the last
+// What the benchmarks of sockets measure with and against: loopback sockets, the same requests with the replies walked and
+// nothing kept, and the CPU of other programs.
+//   sock_diag hold SOCKETS PROCESSES [SELECTED PORT]
+//                                      opens established loopback TCP sockets, prints "ready", lives until stdin closes;
+//                                      SELECTED of them have 127.77.0.1:PORT at one end
+//   sock_diag dump COUNT BYTES REQUEST...
+//                                      dumps COUNT times by these requests, which are netlink messages in hex; walks BYTES
+//                                      of memory before each, to empty the caches; prints the CPU of one dump of them all
+//                                      in us, and the sockets of the last
+//   sock_diag churn CONNECTIONS BYTES  opens loopback connections one after the other, each sends BYTES and is answered
+//                                      with twice as many and one; prints what the clients sent and received, and the
+//                                      servers
+//   sock_diag run COUNT COMMAND...     runs a command COUNT times with its output thrown away; prints the CPU of a run in
+//                                      us, and its peak of resident memory in KB
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
-#include <linux/sock_diag.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <stdint.h>
@@ -16,38 +27,65 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define TCPDIAG_GETSOCK 18
-#define DUMP (NLM_F_REQUEST | NLM_F_ROOT | NLM_F_MATCH)
+// Ephemeral ports run out at 28,000 connections to one address and port.
+#define PAIRS_OF_LISTENER 500
 
 static void die(const char *what) {
   perror(what);
   exit(1);
 }
 
-static void hold_pairs(int pairs) {
-  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  socklen_t length = sizeof address;
-  int listener = socket(AF_INET, SOCK_STREAM, 0);
-  if (bind(listener, (struct sockaddr *)&address, length) || listen(listener, 4096)) die("listen");
-  getsockname(listener, (struct sockaddr *)&address, &length);
+static void write_all(int fd, const char *data, long length) {
+  for (long done = 0, wrote; done < length; done += wrote)
+    if ((wrote = write(fd, data + done, length - done)) <= 0) die("write");
+}
+
+static struct sockaddr_in address_of(uint32_t ip, int port) {
+  return (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(ip), .sin_port = htons(port)};
+}
+
+// Port 0 is any; the address says which it became.
+static int listen_at(struct sockaddr_in *address) {
+  socklen_t length = sizeof *address;
+  int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+  setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (listener < 0 || bind(listener, (struct sockaddr *)address, length) || listen(listener, 4096)) die("listen");
+  getsockname(listener, (struct sockaddr *)address, &length);
+  return listener;
+}
+
+static int connect_to(const struct sockaddr_in *address) {
+  int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (client < 0 || connect(client, (const struct sockaddr *)address, sizeof *address)) die("connect");
+  return client;
+}
+
+static void hold_pairs(struct sockaddr_in address, int pairs) {
+  int listener = listen_at(&address);
   for (int i = 0; i < pairs; i++) {
-    int client = socket(AF_INET, SOCK_STREAM, 0);
-    if (client < 0 || connect(client, (struct sockaddr *)&address, sizeof address)) die("connect");
-    int server = accept(listener, NULL, NULL);
-    if (server < 0) die("accept");
-    if (write(client, "hello", 5) != 5) die("write");
+    int client = connect_to(&address);
+    if (accept(listener, NULL, NULL) < 0) die("accept");
+    write_all(client, "hello", 5);
   }
 }
 
-static int hold(int sockets, int processes) {
+static int hold(int sockets, int processes, int selected, int port) {
+  struct rlimit files;
   int ready[2], stop[2];
+  getrlimit(RLIMIT_NOFILE, &files);
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
   if (pipe(ready) || pipe(stop)) die("pipe");
   for (int i = 0; i < processes; i++) {
     if (fork() == 0) {
       char byte = 0;
       close(stop[1]);
-      hold_pairs(sockets / 2 / processes);
-      if (write(ready[1], "r", 1) != 1) die("write");
+      int pairs = sockets / 2 / processes;
+      if (i == 0) pairs += sockets / 2 % processes - selected / 2;
+      if (i == 0 && selected) hold_pairs(address_of(0x7f4d0001, port), selected / 2);
+      for (int host = 1; pairs > 0; host++, pairs -= PAIRS_OF_LISTENER)
+        hold_pairs(address_of(0x7f000000 | i << 8 | host, 0), pairs < PAIRS_OF_LISTENER ? pairs : PAIRS_OF_LISTENER);
+      write_all(ready[1], "r", 1);
       if (read(stop[0], &byte, 1) < 0) die("read");
       _exit(0);
     }
@@ -90,37 +128,107 @@ static int walk(int fd, char *buffer, int size) {
   }
 }
 
-static int dump(int fd, char *buffer, int size) {
-  struct { struct nlmsghdr header; struct inet_diag_req body; } tcp = {
-      .header = {.nlmsg_len = sizeof tcp, .nlmsg_type = TCPDIAG_GETSOCK, .nlmsg_flags = DUMP},
-      .body = {.idiag_ext = 1 << (INET_DIAG_INFO - 1) | 1 << (INET_DIAG_SKMEMINFO - 1), .idiag_states = 0xfff & ~(1 << 6)}};
-  if (send(fd, &tcp, sizeof tcp, 0) < 0) die("send");
-  int sockets = walk(fd, buffer, size);
-  for (int family = AF_INET; family; family = family == AF_INET ? AF_INET6 : 0) {
-    struct { struct nlmsghdr header; struct inet_diag_req_v2 body; } udp = {
-        .header = {.nlmsg_len = sizeof udp, .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = DUMP},
-        .body = {.sdiag_family = family, .sdiag_protocol = IPPROTO_UDP, .idiag_ext = 1 << (INET_DIAG_SKMEMINFO - 1), .idiag_states = 1 << 7}};
-    if (send(fd, &udp, sizeof udp, 0) < 0) die("send");
-    sockets += walk(fd, buffer, size);
-  }
-  return sockets;
-}
-
-static double cpu(void) {
+static double cpu(int who) {
   struct rusage usage;
-  getrusage(RUSAGE_SELF, &usage);
+  getrusage(who, &usage);
   return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1e6 + usage.ru_utime.tv_usec + usage.ru_stime.tv_usec;
 }
 
-int main(int argc, char **argv) {
-  if (argc == 4 && !strcmp(argv[1], "hold")) return hold(atoi(argv[2]), atoi(argv[3]));
-  if (argc != 3 || strcmp(argv[1], "dump")) return 2;
-  int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG), count = atoi(argv[2]), sockets = 0;
+static int dump(int count, long bytes, int requests, char **hex) {
   static char buffer[32768] __attribute__((aligned(8)));
+  unsigned char *messages[requests];
+  int lengths[requests], sockets = 0, fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
   if (fd < 0) die("socket");
-  for (int i = 0; i < 3; i++) dump(fd, buffer, sizeof buffer);
-  double start = cpu();
-  for (int i = 0; i < count; i++) sockets = dump(fd, buffer, sizeof buffer);
-  printf("%.1f %d\n", (cpu() - start) / count, sockets);
+  for (int i = 0; i < requests; i++) {
+    lengths[i] = strlen(hex[i]) / 2;
+    messages[i] = malloc(lengths[i]);
+    for (int at = 0; at < lengths[i]; at++) sscanf(hex[i] + at * 2, "%2hhx", messages[i] + at);
+  }
+  double used = 0;
+  volatile char *memory = malloc(bytes);
+  for (int i = -3; i < count; i++) {
+    for (long at = 0; at < bytes; at += 64) memory[at]++;
+    double start = cpu(RUSAGE_SELF);
+    sockets = 0;
+    for (int at = 0; at < requests; at++) {
+      if (send(fd, messages[at], lengths[at], 0) < 0) die("send");
+      sockets += walk(fd, buffer, sizeof buffer);
+    }
+    if (i >= 0) used += cpu(RUSAGE_SELF) - start;
+  }
+  printf("%.1f %d\n", used / count, sockets);
   return sink == 0;
+}
+
+// Until so many bytes have come, or the end of the stream.
+static long read_up_to(int fd, char *buffer, long size, long length) {
+  long done = 0;
+  while (done < length) {
+    long got = read(fd, buffer, size < length - done ? size : length - done);
+    if (got < 0) die("read");
+    if (got == 0) break;
+    done += got;
+  }
+  return done;
+}
+
+static void serve(int listener, int connections, long bytes, const char *reply, char *buffer, long size, int totals) {
+  long moved[2] = {0, 0};
+  for (int i = 0; i < connections; i++) {
+    int server = accept(listener, NULL, NULL);
+    if (server < 0) die("accept");
+    moved[1] += read_up_to(server, buffer, size, bytes);
+    write_all(server, reply, 2 * bytes + 1);
+    moved[0] += 2 * bytes + 1;
+    if (close(server)) die("close");
+  }
+  write_all(totals, (char *)moved, sizeof moved);
+  _exit(0);
+}
+
+static int churn(int connections, long bytes) {
+  struct sockaddr_in address = address_of(INADDR_LOOPBACK, 0);
+  long size = 65536, sent = 0, received = 0, served[2];
+  char *data = calloc(2 * bytes + 1, 1), *buffer = malloc(size);
+  int listener = listen_at(&address), totals[2], status;
+  if (pipe(totals)) die("pipe");
+  if (fork() == 0) serve(listener, connections, bytes, data, buffer, size, totals[1]);
+  close(totals[1]);
+  for (int i = 0; i < connections; i++) {
+    int client = connect_to(&address);
+    write_all(client, data, bytes);
+    sent += bytes;
+    received += read_up_to(client, buffer, size, 2 * bytes + 2);
+    if (close(client)) die("close");
+  }
+  if (read(totals[0], served, sizeof served) != sizeof served || wait(&status) < 0 || status) die("the server failed");
+  printf("%ld %ld %ld %ld\n", sent, received, served[0], served[1]);
+  return 0;
+}
+
+static int run(int count, char **command) {
+  struct rusage usage;
+  int status;
+  for (int i = 0; i < count; i++) {
+    if (fork() == 0) {
+      if (dup2(open("/dev/null", O_WRONLY), 1) < 0) die("/dev/null");
+      execvp(command[0], command);
+      die(command[0]);
+    }
+    if (wait(&status) < 0 || status) die("the command failed");
+  }
+  getrusage(RUSAGE_CHILDREN, &usage);
+  printf("%.1f %ld\n", cpu(RUSAGE_CHILDREN) / count, usage.ru_maxrss);
+  return 0;
+}
+
+int main(int argc, char **argv) {
+  const char *what = argc > 3 ? argv[1] : "";
+  if (!strcmp(what, "hold") && (argc == 4 || argc == 6))
+    return hold(atoi(argv[2]), atoi(argv[3]), argc == 6 ? atoi(argv[4]) : 0, argc == 6 ? atoi(argv[5]) : 0);
+  if (!strcmp(what, "dump")) return dump(atoi(argv[2]), atol(argv[3]), argc - 4, argv + 4);
+  if (!strcmp(what, "churn") && argc == 4) return churn(atoi(argv[2]), atol(argv[3]));
+  if (!strcmp(what, "run")) return run(atoi(argv[2]), argv + 3);
+  fprintf(stderr, "unknown: see the head of sock_diag.c\n");
+  return 2;
 }

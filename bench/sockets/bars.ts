@@ -1,0 +1,31 @@
+/** One line of a benchmark: what was measured, and the bar that it is held to. */
+export type Figure = { readonly text: string; readonly bar: string | undefined; readonly held: boolean };
+
+export const atMost = (text: string, value: number, bar: number, unit: string): Figure => ({
+  text,
+  bar: `at most ${bar} ${unit}`,
+  held: value <= bar,
+});
+
+export const atLeast = (text: string, value: number, bar: number, unit: string): Figure => ({
+  text,
+  bar: `at least ${bar} ${unit}`,
+  held: value >= bar,
+});
+
+/** A figure that nothing is asked of. */
+export const only = (text: string): Figure => ({ text, bar: undefined, held: true });
+
+/** False where a bar is missed. */
+export const print = (figures: readonly Figure[]): boolean => {
+  for (const { text, bar, held } of figures)
+    process.stdout.write(`${text}; ${bar === undefined ? "no bar" : `bar ${bar}: ${held ? "held" : "MISSED"}`}\n`);
+  return figures.every(({ held }) => held);
+};
+
+/** NaN of none. */
+export const median = (values: readonly number[]): number =>
+  values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
+
+export const milliseconds = (us: number): string => `${(us / 1000).toFixed(2)} ms`;
+export const megabytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MB`;

@@ -1,0 +1,48 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Figure, print } from "./bars.ts";
+import { benchMemory } from "./memory.ts";
+import { benchPeers } from "./peers.ts";
+import { benchScale } from "./scale.ts";
+import { benchSelection } from "./selection.ts";
+
+const parts: Readonly<Record<string, (peer: string) => Promise<Figure[]>>> = {
+  scale: benchScale,
+  memory: benchMemory,
+  selection: benchSelection,
+  peers: benchPeers,
+};
+
+/** A part that cannot run is a failure of the benchmark; the others run all the same. */
+const figuresOf = async (name: string, bench: () => Promise<Figure[]>): Promise<Figure[]> => {
+  try {
+    return await bench();
+  } catch (error) {
+    return [{ text: `${name}: ${error instanceof Error ? error.message : String(error)}`, bar: "to run", held: false }];
+  }
+};
+
+/** The sockets' side on established loopback sockets. Needs root (network namespaces) and gcc. False beyond a bar. */
+export const benchSockets = async (): Promise<boolean> => {
+  const folder = mkdtempSync(join(tmpdir(), "sockscope-bench-"));
+  try {
+    const peer = join(folder, "sock_diag");
+    const source = new URL("../peer/sock_diag.c", import.meta.url).pathname;
+    try {
+      execFileSync("gcc", ["-O2", "-o", peer, source], { stdio: "inherit" });
+    } catch (error) {
+      throw new Error("the benchmark of sockets needs a C compiler; remedy: apt-get install gcc libc6-dev", {
+        cause: error,
+      });
+    }
+    let good = true;
+    for (const [name, bench] of Object.entries(parts)) {
+      if (!print(await figuresOf(name, () => bench(peer)))) good = false;
+    }
+    return good;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+};
