@@ -1,7 +1,7 @@
 import { type Attributes, attributeSet } from "../model/columns.ts";
 import type { SocketBatch } from "../model/socket.ts";
 import { groupKey, type FlowFacts } from "./flow-group.ts";
-import { createGroup, type Flows, type Group, growSamples, noRow, promised } from "./flow-state.ts";
+import { createGroup, type Flows, type Group, growFolded, noRow, promised } from "./flow-state.ts";
 
 /** Groups without a row that one tick may make for flows that are gone already, as a part of `max_groups`. */
 const transientShare = 2;
@@ -22,7 +22,7 @@ export const zeroCounters = (flows: Flows, row: number, batch: SocketBatch, at: 
 
 const addRow = (flows: Flows, values: Attributes, start: number, batch: SocketBatch, at: number): number => {
   const row = flows.table.add(attributeSet(values), start);
-  growSamples(flows, row);
+  growFolded(flows, row);
   zeroCounters(flows, row, batch, at);
   return row;
 };

@@ -1,7 +1,7 @@
 import { familyOfRank, type FlowFamily, type GroupAttribute, type Grouping, type RankBy } from "../model/config.ts";
 import type { SocketBatch } from "../model/socket.ts";
 import { tcpInfoIndex, type TcpInfoField } from "../netlink/tcp-info.ts";
-import { countersOf, type FlowCounter, type GaugeFold, gaugesOf } from "./flow-columns.ts";
+import { countersOf, type FlowCounter, type FlowGauge, type GaugeFold, gaugesOf } from "./flow-columns.ts";
 import { createGrouping } from "./flow-group.ts";
 import { SeriesTable } from "./series.ts";
 
@@ -58,38 +58,42 @@ export type EventOutcome = (typeof eventOutcomes)[number];
 /** Everything that is kept of flows from one tick to the next. Slots are flows, rows are series. */
 export type Flows = ReturnType<typeof createFlows>;
 
-const foldCode: Readonly<Record<GaugeFold, number>> = { sum: 0, mean: 1, min: 2, max: 3 };
-export const meanCode = foldCode.mean;
-export const minCode = foldCode.min;
-export const maxCode = foldCode.max;
-
 const fieldIndex = (field: TcpInfoField): number => tcpInfoIndex[field];
 
-/** Positions of a gauge's source that are no field of struct tcp_info. */
-export const fromWqueue = -1;
-export const fromRqueue = -2;
 /** Guard of a gauge that has none. */
 export const noGuard = -1;
 
+const isQueue = ({ from }: FlowGauge): boolean => from === "wqueue" || from === "rqueue";
+const orderOfFold: Readonly<Record<GaugeFold, number>> = { sum: 0, mean: 0, min: 1, max: 2 };
+
+/**
+ * Gauges in the order in which they are folded: those that are added up, the least, the greatest, and the queues. Each
+ * row has two numbers a gauge in `folded`: what it comes to, and of how many samples.
+ */
 const createGauges = (options: FlowOptions, perSocket: boolean, table: SeriesTable<"group">) => {
-  const rows = gaugesOf(options.metrics, perSocket);
+  const all = gaugesOf(options.metrics, perSocket);
+  const fields = all.filter((gauge) => !isQueue(gauge)).sort((a, b) => orderOfFold[a.fold] - orderOfFold[b.fold]);
+  const rows = [...fields, ...all.filter(isQueue)];
+  const until = (order: number): number => fields.filter(({ fold }) => orderOfFold[fold] <= order).length;
   return {
     count: rows.length,
     columns: rows.map(({ column }) => column(table)),
-    source: Int16Array.from(rows, ({ from }) =>
-      from === "wqueue" ? fromWqueue : from === "rqueue" ? fromRqueue : fieldIndex(from),
-    ),
+    added: until(0),
+    least: until(1),
+    greatest: fields.length,
+    /** 1: the socket's queue of that direction is asked for. */
+    queues: fields.length < rows.length,
+    source: Uint16Array.from(fields, ({ from }) => (from === "wqueue" || from === "rqueue" ? 0 : fieldIndex(from))),
     /** A field that must be 0 (`unlimited`) or must not be (`sampled`). */
-    guard: Int16Array.from(rows, ({ only }) =>
+    guard: Int16Array.from(fields, ({ only }) =>
       only === undefined ? noGuard : fieldIndex(only === "unlimited" ? "delivery_rate_app_limited" : "rtt"),
     ),
-    guardIsZero: Uint8Array.from(rows, ({ only }) => (only === "unlimited" ? 1 : 0)),
-    fold: Uint8Array.from(rows, ({ fold }) => foldCode[fold]),
+    guardIsZero: Uint8Array.from(fields, ({ only }) => (only === "unlimited" ? 1 : 0)),
+    from: Float64Array.from(fields, ({ least }) => least),
+    before: Float64Array.from(fields, ({ limit }) => limit),
+    isMean: Uint8Array.from(rows, ({ fold }) => (fold === "mean" ? 1 : 0)),
     scale: Float64Array.from(rows, ({ scale }) => scale),
-    least: Float64Array.from(rows, ({ least }) => least),
-    limit: Float64Array.from(rows, ({ limit }) => limit),
-    /** Values that each row's mean is of, by gauge. */
-    samples: rows.map(() => new Uint32Array(16)),
+    folded: new Float64Array(2 * rows.length * 16),
   };
 };
 
@@ -131,8 +135,8 @@ export const createFlows = (options: FlowOptions) => {
     columns,
     counters,
     gauges: createGauges(options, perSocket, table),
-    /** The arrays of the counter and the gauge columns, as of the table's `generation`. */
-    hot: { generation: -1, counters: [] as Float64Array[], gauges: [] as Float64Array[] },
+    /** The arrays of the counters' columns, as of the table's `generation`. */
+    hot: { generation: -1, counters: [] as Float64Array[] },
     tick: 0,
     /** The tick that settles what happens now: this one, and between two ticks the next. */
     nextSettle: 1,
@@ -204,11 +208,8 @@ export const growSlots = (flows: Flows): void => {
   flows.successors = grow(flows.successors, (length) => new Int32Array(length));
 };
 
-/** Room for the samples of a row's means. */
-export const growSamples = (flows: Flows, row: number): void => {
-  const { samples } = flows.gauges;
-  for (let index = 0; index < samples.length; index++) {
-    while (row >= (samples[index] as Uint32Array).length)
-      samples[index] = grow(samples[index] as Uint32Array, (length) => new Uint32Array(length));
-  }
+/** Room for what a row's gauges are folded into. */
+export const growFolded = ({ gauges }: Flows, row: number): void => {
+  while ((row + 1) * 2 * gauges.count > gauges.folded.length)
+    gauges.folded = grow(gauges.folded, (length) => new Float64Array(length));
 };

@@ -4,18 +4,7 @@ import { tcpInfoIndex, tcpInfoStride } from "../netlink/tcp-info.ts";
 import type { FlowFacts } from "./flow-group.ts";
 import { rankGroups } from "./flow-rank.ts";
 import { addLive, endGroup, endLeaving, forget, groupFor, rowOf, zeroCounters } from "./flow-rows.ts";
-import {
-  type Flows,
-  fromRqueue,
-  fromWqueue,
-  type Group,
-  growSlots,
-  maxCode,
-  meanCode,
-  minCode,
-  noGuard,
-  noRow,
-} from "./flow-state.ts";
+import { type Flows, type Group, growSlots, noGuard, noRow } from "./flow-state.ts";
 
 /** A flow that two complete dumps in a row did not show is closed: a single dump can miss a live socket. */
 const absencesOfClosed = 2;
@@ -37,10 +26,8 @@ export const beginFlows = (flows: Flows, time: number): void => {
   flows.previous = -1;
   flows.time = time;
   flows.destroyed = new Set();
-  for (let index = 0; index < gauges.count; index++) {
-    table.values(gauges.columns[index] as number).fill(Number.NaN);
-    (gauges.samples[index] as Uint32Array).fill(0);
-  }
+  gauges.folded.fill(0);
+  for (const column of gauges.columns) table.values(column).fill(Number.NaN);
 };
 
 export const portsOf = (batch: SocketBatch, at: number): number =>
@@ -149,14 +136,13 @@ const reopen = (flows: Flows, slot: number, batch: SocketBatch, at: number, fact
 };
 
 /** The arrays of columns, looked up again when adding a row has moved them. */
-const hotColumns = (flows: Flows): Flows["hot"] => {
+const hotCounters = (flows: Flows): readonly Float64Array[] => {
   const { hot, table } = flows;
   if (hot.generation !== table.generation) {
     hot.generation = table.generation;
     hot.counters = flows.counters.columns.map((column) => table.values(column));
-    hot.gauges = flows.gauges.columns.map((column) => table.values(column));
   }
-  return hot;
+  return hot.counters;
 };
 
 const isRestart = (flows: Flows, base: number, batch: SocketBatch, given: number): boolean => {
@@ -169,78 +155,85 @@ const isRestart = (flows: Flows, base: number, batch: SocketBatch, given: number
   return false;
 };
 
+/** What the flow's counters were counts no more: they started anew. */
+const restart = (flows: Flows, slot: number, batch: SocketBatch, at: number): void => {
+  const { count } = flows.counters;
+  flows.last.fill(0, slot * count, (slot + 1) * count);
+  const { row } = flows.groupOf[slot] as Group;
+  if (!flows.perSocket || row < 0) return;
+  flows.table.restart(row, flows.lastTime);
+  zeroCounters(flows, row, batch, at);
+};
+
+/** Whether any of the flow's counters has moved: most connections are idle most of the time. */
+const hasMoved = (flows: Flows, base: number, batch: SocketBatch, given: number): boolean => {
+  const { last } = flows;
+  const { count, field } = flows.counters;
+  const { info } = batch;
+  for (let index = 0; index < count; index++)
+    if (info[given + (field[index] as number)] !== last[base + index]) return true;
+  return false;
+};
+
 /** Adds what the flow's counters have gained to its row. */
 export const addCounters = (flows: Flows, slot: number, batch: SocketBatch, at: number): void => {
   const { counters, last } = flows;
   const { count, field, wraps, scale } = counters;
   const base = slot * count;
   const given = at * batch.infoStride;
+  if (!hasMoved(flows, base, batch, given)) return;
+  if (isRestart(flows, base, batch, given)) restart(flows, slot, batch, at);
   const row = flows.rows[slot] as number;
-  if (isRestart(flows, base, batch, given)) {
-    last.fill(0, base, base + count);
-    const group = flows.groupOf[slot] as Group;
-    if (flows.perSocket && group.row >= 0) {
-      flows.table.restart(row, flows.lastTime);
-      zeroCounters(flows, row, batch, at);
-    }
-  }
-  const hot = hotColumns(flows).counters;
+  const columns = hotCounters(flows);
   const ranked = flows.rankedSince > 0 ? counters.ranked : undefined;
   for (let index = 0; index < count; index++) {
     const value = batch.info[given + (field[index] as number)] as number;
-    const before = last[base + index] as number;
-    let delta = value - before;
-    if (!(delta >= 0)) {
-      if (Number.isNaN(delta)) continue;
-      delta += wraps[index] as number;
+    let gain = value - (last[base + index] as number);
+    if (!(gain >= 0)) {
+      if (Number.isNaN(gain)) continue;
+      gain += wraps[index] as number;
     }
     last[base + index] = value;
-    const totals = hot[index] as Float64Array;
-    totals[row] = (totals[row] as number) + delta * (scale[index] as number);
-    if (ranked?.[index] === 1) (flows.groupOf[slot] as Group).activity += delta;
+    const totals = columns[index] as Float64Array;
+    totals[row] = (totals[row] as number) + gain * (scale[index] as number);
+    if (ranked?.[index] === 1) (flows.groupOf[slot] as Group).activity += gain;
   }
 };
 
 /** Adds the counters of a flow that no dump has shown, from its birth on. */
 export const addWhole = (flows: Flows, group: Group, row: number, batch: SocketBatch, at: number): void => {
   const { count, field, scale, ranked } = flows.counters;
-  const hot = hotColumns(flows).counters;
+  const columns = hotCounters(flows);
   for (let index = 0; index < count; index++) {
     const value = batch.info[at * batch.infoStride + (field[index] as number)] as number;
     if (Number.isNaN(value)) continue;
-    const totals = hot[index] as Float64Array;
+    const totals = columns[index] as Float64Array;
     totals[row] = (totals[row] as number) + value * (scale[index] as number);
     if (flows.rankedSince > 0 && ranked[index] === 1) group.activity += value;
   }
 };
 
 const addGauges = (flows: Flows, row: number, batch: SocketBatch, at: number): void => {
-  const { count, source, guard, guardIsZero, fold, scale, least, limit, samples } = flows.gauges;
-  const hot = hotColumns(flows).gauges;
+  const { added, least, greatest, queues, source, guard, guardIsZero, from, before, folded } = flows.gauges;
+  const { info } = batch;
   const given = at * batch.infoStride;
-  for (let index = 0; index < count; index++) {
-    const from = source[index] as number;
-    const read =
-      from >= 0
-        ? (batch.info[given + from] as number)
-        : from === fromWqueue
-          ? (batch.wqueue[at] as number)
-          : from === fromRqueue
-            ? (batch.rqueue[at] as number)
-            : Number.NaN;
-    if (!(read >= (least[index] as number) && read < (limit[index] as number))) continue;
+  let cell = row * 2 * flows.gauges.count;
+  for (let index = 0; index < greatest; index++, cell += 2) {
+    const read = info[given + (source[index] as number)] as number;
+    if (!(read >= (from[index] as number) && read < (before[index] as number))) continue;
     const guarded = guard[index] as number;
-    if (guarded !== noGuard && (batch.info[given + guarded] === 0) !== (guardIsZero[index] === 1)) continue;
-    const value = read * (scale[index] as number);
-    const values = hot[index] as Float64Array;
-    const folded = values[row] as number;
-    const code = fold[index] as number;
-    if (code === meanCode) (samples[index] as Uint32Array)[row] = ((samples[index] as Uint32Array)[row] as number) + 1;
-    if (Number.isNaN(folded)) values[row] = value;
-    else if (code === minCode) values[row] = Math.min(folded, value);
-    else if (code === maxCode) values[row] = Math.max(folded, value);
-    else values[row] = folded + value;
+    if (guarded !== noGuard && (info[given + guarded] === 0) !== (guardIsZero[index] === 1)) continue;
+    const sum = folded[cell] as number;
+    const samples = folded[cell + 1] as number;
+    if (index < added) folded[cell] = sum + read;
+    else if (samples === 0 || (index < least ? read < sum : read > sum)) folded[cell] = read;
+    folded[cell + 1] = samples + 1;
   }
+  if (!queues) return;
+  folded[cell] = (folded[cell] as number) + (batch.wqueue[at] as number);
+  folded[cell + 1] = 1;
+  folded[cell + 2] = (folded[cell + 2] as number) + (batch.rqueue[at] as number);
+  folded[cell + 3] = 1;
 };
 
 const rankRtt = (flows: Flows, slot: number, batch: SocketBatch, at: number): void => {
@@ -350,10 +343,12 @@ const settleGroup = (flows: Flows, group: Group): void => {
     return;
   }
   table.values(columns.count)[group.row] = group.live;
-  for (let index = 0; index < gauges.count; index++) {
-    if (gauges.fold[index] !== meanCode) continue;
-    const values = table.values(gauges.columns[index] as number);
-    values[group.row] = (values[group.row] as number) / ((gauges.samples[index] as Uint32Array)[group.row] as number);
+  const { folded } = gauges;
+  for (let index = 0, cell = group.row * 2 * gauges.count; index < gauges.count; index++, cell += 2) {
+    const samples = folded[cell + 1] as number;
+    if (samples === 0) continue;
+    const value = (folded[cell] as number) / (gauges.isMean[index] === 1 ? samples : 1);
+    table.values(gauges.columns[index] as number)[group.row] = value * (gauges.scale[index] as number);
   }
   if (group === flows.overflow || group.live > 0) return;
   const ttl = flows.perSocket ? 0 : options.seriesTtl;

@@ -26,7 +26,7 @@ import {
   headerBytes,
   type ReceiveBuffer,
 } from "./message.ts";
-import { decodeTcpInfo, type TcpInfoPlan, tcpInfoStride } from "./tcp-info.ts";
+import { decodeTcpInfo, planTcpInfo, type TcpInfoPlan, tcpInfoStride } from "./tcp-info.ts";
 
 const inetDiagMsgBytes = 72;
 
@@ -151,7 +151,16 @@ export const createInetDecoder = (protocol: SocketProtocol, plan: TcpInfoPlan, h
     batch.state[row] = bytes[at + 1] as number;
     batch.localPort[row] = swap16(halves[(at >> 1) + 2] as number);
     batch.peerPort[row] = swap16(halves[(at >> 1) + 3] as number);
-    for (let index = 0; index < 8; index++) batch.addresses[row * 8 + index] = words[word + 2 + index] as number;
+    const { addresses } = batch;
+    addresses[row * 8] = words[word + 2] as number;
+    addresses[row * 8 + 4] = words[word + 6] as number;
+    // Of an IPv4 address the other words mean nothing.
+    if (bytes[at] !== AF_INET) {
+      for (let index = 1; index < 4; index++) {
+        addresses[row * 8 + index] = words[word + 2 + index] as number;
+        addresses[row * 8 + 4 + index] = words[word + 6 + index] as number;
+      }
+    }
     batch.ifindex[row] = words[word + 10] as number;
     batch.cookie[row] = (words[word + 11] as number) + (words[word + 12] as number) * 4294967296;
     batch.rqueue[row] = words[word + 14] as number;
@@ -173,7 +182,7 @@ export const createInetDecoder = (protocol: SocketProtocol, plan: TcpInfoPlan, h
 };
 
 /** Of a protocol that gives no struct tcp_info, or none that is asked for. */
-export const noInfo: TcpInfoPlan = { words: new Uint16Array(0), longs: new Uint16Array(0), rest: [] };
+export const noInfo: TcpInfoPlan = planTcpInfo([]);
 
 /** What a dump of TCP asks for. */
 export type TcpDumpOptions = {

@@ -124,7 +124,25 @@ export const tcpInfo = {
 
 export type TcpInfoField = keyof typeof tcpInfo;
 
-export const tcpInfoFields = Object.keys(tcpInfo) as readonly TcpInfoField[];
+/** What is wanted most often stands first, so that a row of `SocketBatch.info` touches few cache lines. */
+const front: readonly TcpInfoField[] = [
+  "rtt",
+  "rttvar",
+  "min_rtt",
+  "snd_cwnd",
+  "bytes_acked",
+  "bytes_received",
+  "segs_out",
+  "segs_in",
+  "total_retrans",
+  "bytes_retrans",
+  "delivery_rate",
+  "delivery_rate_app_limited",
+];
+
+export const tcpInfoFields: readonly TcpInfoField[] = [
+  ...new Set([...front, ...(Object.keys(tcpInfo) as TcpInfoField[])]),
+];
 
 /** Position of each field in a row of `SocketBatch.info`. */
 export const tcpInfoIndex = Object.fromEntries(tcpInfoFields.map((field, index) => [field, index])) as Readonly<
@@ -136,39 +154,51 @@ export const tcpInfoStride = tcpInfoFields.length;
 
 /** Which fields are decoded: what nobody asks for stays absent, and costs nothing. */
 export type TcpInfoPlan = {
-  /** Positions in a row, offsets in the struct, and bytes: u32 fields, u64 fields, and all others. */
+  /** Pairs of the position in a row and the offset in the struct, in words: of u32 fields, and of u64 fields. */
   readonly words: Uint16Array;
   readonly longs: Uint16Array;
-  readonly rest: readonly { readonly index: number; readonly offset: number; readonly width: Field["width"] }[];
+  /** Triples of position, offset in bytes, and width, of all others. */
+  readonly small: Uint16Array;
+  /** From this length on the struct holds all of them. */
+  readonly bytes: number;
 };
 
-/** The pairs (position, offset) of the fields of one width, in the order of the struct. */
-const pairsOf = (fields: ReadonlySet<TcpInfoField>, width: 4 | 8): Uint16Array =>
-  Uint16Array.from(
-    tcpInfoFields
-      .filter((field) => fields.has(field) && tcpInfo[field].width === width)
-      .flatMap((field) => [tcpInfoIndex[field], tcpInfo[field].offset]),
-  );
+const bytesOf = (field: TcpInfoField): number => {
+  const { width } = tcpInfo[field];
+  return typeof width === "number" ? width : 1;
+};
+
+/** Codes of the widths in `TcpInfoPlan.small`. */
+const smallWidth = { 1: 1, 2: 2, bit: 3, low: 4, high: 5 } as const;
 
 export const planTcpInfo = (fields: Iterable<TcpInfoField>): TcpInfoPlan => {
-  const wanted = new Set(fields);
-  const rest: TcpInfoPlan["rest"] = tcpInfoFields
-    .filter((field) => wanted.has(field))
-    .map((field) => ({ index: tcpInfoIndex[field], ...tcpInfo[field] }))
-    .filter(({ width }) => width !== 4 && width !== 8);
-  return { words: pairsOf(wanted, 4), longs: pairsOf(wanted, 8), rest };
+  const wanted = [...new Set(fields)].sort((a, b) => tcpInfo[a].offset - tcpInfo[b].offset);
+  const pairs = (width: 4 | 8): number[] =>
+    wanted
+      .filter((field) => tcpInfo[field].width === width)
+      .flatMap((field) => [tcpInfoIndex[field], tcpInfo[field].offset >> 2]);
+  const small = wanted.flatMap((field) => {
+    const { width, offset } = tcpInfo[field];
+    return width === 4 || width === 8 ? [] : [tcpInfoIndex[field], offset, smallWidth[width]];
+  });
+  return {
+    words: Uint16Array.from(pairs(4)),
+    longs: Uint16Array.from(pairs(8)),
+    small: Uint16Array.from(small),
+    bytes: Math.max(0, ...wanted.map((field) => tcpInfo[field].offset + bytesOf(field))),
+  };
 };
 
-const decodeSmall = (bytes: Uint8Array, at: number, width: Field["width"]): number => {
+const decodeSmall = (bytes: Uint8Array, at: number, width: number): number => {
   const byte = bytes[at] as number;
   switch (width) {
-    case "bit":
+    case smallWidth.bit:
       return byte & 1;
-    case "low":
+    case smallWidth.low:
       return byte & 15;
-    case "high":
+    case smallWidth.high:
       return byte >> 4;
-    case 2:
+    case smallWidth[2]:
       return byte | ((bytes[at + 1] as number) << 8);
     default:
       return byte;
@@ -188,19 +218,32 @@ export const decodeTcpInfo = (
   target: Float64Array,
   at: number,
 ): void => {
-  const { words: u32, longs: u64, rest } = plan;
-  for (let pair = 0; pair < u32.length; pair += 2) {
-    const offset = u32[pair + 1] as number;
-    target[at + (u32[pair] as number)] = offset + 4 <= length ? (words[(start + offset) >> 2] as number) : Number.NaN;
-  }
+  const { words: u32, longs: u64, small } = plan;
+  const base = start >> 2;
+  // A field that does not fit is decoded all the same, from what follows, and made absent below.
+  for (let pair = 0; pair < u32.length; pair += 2)
+    target[at + (u32[pair] as number)] = words[base + (u32[pair + 1] as number)] as number;
   for (let pair = 0; pair < u64.length; pair += 2) {
-    const offset = u64[pair + 1] as number;
-    const word = (start + offset) >> 2;
-    target[at + (u64[pair] as number)] =
-      offset + 8 <= length ? (words[word] as number) + (words[word + 1] as number) * 4294967296 : Number.NaN;
+    const word = base + (u64[pair + 1] as number);
+    target[at + (u64[pair] as number)] = (words[word] as number) + (words[word + 1] as number) * 4294967296;
   }
-  for (const { index, offset, width } of rest) {
-    const bytesOf = width === 2 ? 2 : 1;
-    target[at + index] = offset + bytesOf <= length ? decodeSmall(bytes, start + offset, width) : Number.NaN;
+  for (let triple = 0; triple < small.length; triple += 3)
+    target[at + (small[triple] as number)] = decodeSmall(
+      bytes,
+      start + (small[triple + 1] as number),
+      small[triple + 2] as number,
+    );
+  if (length < plan.bytes) forgetBeyond(plan, length, target, at);
+};
+
+/** Makes the fields absent that the kernel's struct is too short for. */
+const forgetBeyond = ({ words, longs, small }: TcpInfoPlan, length: number, target: Float64Array, at: number): void => {
+  for (let pair = 0; pair < words.length; pair += 2)
+    if ((words[pair + 1] as number) * 4 + 4 > length) target[at + (words[pair] as number)] = Number.NaN;
+  for (let pair = 0; pair < longs.length; pair += 2)
+    if ((longs[pair + 1] as number) * 4 + 8 > length) target[at + (longs[pair] as number)] = Number.NaN;
+  for (let triple = 0; triple < small.length; triple += 3) {
+    const size = small[triple + 2] === smallWidth[2] ? 2 : 1;
+    if ((small[triple + 1] as number) + size > length) target[at + (small[triple] as number)] = Number.NaN;
   }
 };
