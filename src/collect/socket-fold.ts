@@ -3,7 +3,7 @@ import { type Bound, createListeners, createUdpPorts, foldBound } from "../fold/
 import { rttOf } from "../fold/flow-columns.ts";
 import type { FlowFacts } from "../fold/flow-group.ts";
 import { createFlows } from "../fold/flow-state.ts";
-import { foldFlow, letWait } from "../fold/flows.ts";
+import { closeBatch, foldFlow, letWait, openBatch } from "../fold/flows.ts";
 import { addRtt, createRttHistogram } from "../fold/rtt.ts";
 import { countSocket, createSocketCounts, restartSocketCounts } from "../fold/socket-counts.ts";
 import { countState, resetStates, type StateCounts } from "../fold/states.ts";
@@ -160,19 +160,16 @@ export const restartFold = (fold: SocketFold, counts: StateCounts, protocol: Soc
   if (fold.flows.waiting !== undefined) letWait(fold.flows);
 };
 
-/** Adds flows that have waited for their owners, from one row to before another. */
-export const foldWaiting = (
-  fold: SocketFold,
-  counts: StateCounts,
-  batch: SocketBatch,
-  from: number,
-  to: number,
-): void => {
-  for (let at = from; at < to; at++) foldTcp(fold, counts, batch, at);
+/** Adds flows that have waited for their owners, all of them in one batch. */
+export const foldWaiting = (fold: SocketFold, counts: StateCounts, batch: SocketBatch): void => {
+  openBatch(fold.flows, batch);
+  for (let at = 0; at < batch.length; at++) foldTcp(fold, counts, batch, at);
+  closeBatch(fold.flows, batch);
 };
 
 /** Adds the sockets of one batch of a dump. */
 export const foldBatch = (fold: SocketFold, counts: StateCounts, batch: SocketBatch): void => {
+  openBatch(fold.flows, batch);
   for (let at = 0; at < batch.length; at++) {
     const protocol = batch.protocol[at] as number;
     fold.dumped[protocol] = (fold.dumped[protocol] as number) + 1;
@@ -180,6 +177,7 @@ export const foldBatch = (fold: SocketFold, counts: StateCounts, batch: SocketBa
     else if (protocol === protocolIndex.udp) foldInto(fold, fold.udpPorts, batch, at);
     else foldOther(fold, batch, at);
   }
+  closeBatch(fold.flows, batch);
 };
 
 /** Asks for the owners of a dump's sockets, so that they are looked for before anything is folded. */

@@ -51,9 +51,6 @@ export type SocketsOptions = {
   readonly log: Log;
 };
 
-/** Of flows that waited for their owners. */
-const rowsOfSlice = 1_000;
-
 export type SocketsPart = Part & { close(): void };
 
 const stateObservations = (counts: StateCounts, { timeWait }: SocketsConfig): Observation[] =>
@@ -110,10 +107,10 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
   /** New flows whose owners were not known are folded when those have been looked for. */
   const foldLate = async (counts: StateCounts, signal: AbortSignal): Promise<void> => {
     const waiting = takeWaiting(fold.flows);
-    if (looksForOwners === undefined || waiting === undefined || waiting.length === 0) return;
+    if (looksForOwners === undefined || waiting.length === 0) return;
     await looksForOwners.refresh(signal);
-    for (let from = 0; from < waiting.length; from += rowsOfSlice) {
-      foldWaiting(fold, counts, waiting, from, Math.min(from + rowsOfSlice, waiting.length));
+    for (const batch of waiting) {
+      foldWaiting(fold, counts, batch);
       await setImmediate();
     }
   };

@@ -137,6 +137,8 @@ export const createFlows = (options: FlowOptions) => {
     gauges: createGauges(options, perSocket, table),
     /** The arrays of the counters' columns, as of the table's `generation`. */
     hot: { generation: -1, counters: [] as Float64Array[] },
+    /** Rows that the flows of this batch were added to; `noRow` where none was. */
+    rowOfBatch: new Int32Array(64),
     tick: 0,
     /** The tick that settles what happens now: this one, and between two ticks the next. */
     nextSettle: 1,
@@ -183,7 +185,7 @@ export const createFlows = (options: FlowOptions) => {
     /** Cookies that no decision was made about in the first dump: how far they had come then is not known. */
     undecidedAtStart: new Set<number>(),
     /** New flows whose owner is being looked for; folded once that is over. Undefined: nothing waits. */
-    waiting: undefined as SocketBatch | undefined,
+    waiting: undefined as SocketBatch[] | undefined,
   };
 };
 

@@ -1,6 +1,6 @@
 import type { MetricColumns } from "../model/columns.ts";
-import { copyRow, createSocketBatch, growBatch, type SocketBatch } from "../model/socket.ts";
-import { tcpInfoIndex, tcpInfoStride } from "../netlink/tcp-info.ts";
+import { copyRow, createSocketBatch, type SocketBatch } from "../model/socket.ts";
+import { tcpInfoIndex } from "../netlink/tcp-info.ts";
 import type { FlowFacts } from "./flow-group.ts";
 import { rankGroups } from "./flow-rank.ts";
 import { addLive, endGroup, endLeaving, forget, groupFor, rowOf, zeroCounters } from "./flow-rows.ts";
@@ -13,8 +13,9 @@ const socketsOfSlice = 2_000;
 const leastImplausible = 2 ** 31;
 /** Ticks in which a flow's owner is asked for. */
 const ownerTicks = 8;
-/** New flows that can wait for their owners in one tick; what is more has none at first. */
-const mostWaiting = 8_192;
+/** New flows that can wait for their owners in one tick, in batches; what is more has none at first. */
+const rowsOfWaiting = 1_024;
+const mostWaiting = 8;
 /** Closed flows whose destroy events are still to come: kept so many, or as many as there are slots. */
 const leastAwaiting = 8_192;
 
@@ -213,27 +214,48 @@ export const addWhole = (flows: Flows, group: Group, row: number, batch: SocketB
   }
 };
 
-const addGauges = (flows: Flows, row: number, batch: SocketBatch, at: number): void => {
-  const { added, least, greatest, queues, source, guard, guardIsZero, from, before, folded } = flows.gauges;
-  const { info } = batch;
-  const given = at * batch.infoStride;
-  let cell = row * 2 * flows.gauges.count;
-  for (let index = 0; index < greatest; index++, cell += 2) {
-    const read = info[given + (source[index] as number)] as number;
-    if (!(read >= (from[index] as number) && read < (before[index] as number))) continue;
-    const guarded = guard[index] as number;
-    if (guarded !== noGuard && (info[given + guarded] === 0) !== (guardIsZero[index] === 1)) continue;
-    const sum = folded[cell] as number;
+/** Readings of one gauge, added to what the rows' earlier ones come to. */
+const addReadings = (flows: Flows, index: number, batch: SocketBatch): void => {
+  const { gauges, rowOfBatch } = flows;
+  const { folded } = gauges;
+  const { info, infoStride: stride, length } = batch;
+  const width = 2 * gauges.count;
+  const source = gauges.source[index] as number;
+  const from = gauges.from[index] as number;
+  const before = gauges.before[index] as number;
+  const guard = gauges.guard[index] as number;
+  const guardIsZero = gauges.guardIsZero[index] === 1;
+  for (let at = 0; at < length; at++) {
+    const row = rowOfBatch[at] as number;
+    if (row < 0) continue;
+    const read = info[at * stride + source] as number;
+    if (!(read >= from && read < before)) continue;
+    if (guard !== noGuard && (info[at * stride + guard] === 0) !== guardIsZero) continue;
+    const cell = row * width + 2 * index;
     const samples = folded[cell + 1] as number;
-    if (index < added) folded[cell] = sum + read;
-    else if (samples === 0 || (index < least ? read < sum : read > sum)) folded[cell] = read;
+    if (index < gauges.added) folded[cell] = (folded[cell] as number) + read;
+    else if (
+      samples === 0 ||
+      (index < gauges.least ? read < (folded[cell] as number) : read > (folded[cell] as number))
+    )
+      folded[cell] = read;
     folded[cell + 1] = samples + 1;
   }
-  if (!queues) return;
-  folded[cell] = (folded[cell] as number) + (batch.wqueue[at] as number);
-  folded[cell + 1] = 1;
-  folded[cell + 2] = (folded[cell + 2] as number) + (batch.rqueue[at] as number);
-  folded[cell + 3] = 1;
+};
+
+const addQueues = (flows: Flows, batch: SocketBatch): void => {
+  const { gauges, rowOfBatch } = flows;
+  const { folded, count } = gauges;
+  const width = 2 * count;
+  for (let at = 0; at < batch.length; at++) {
+    const row = rowOfBatch[at] as number;
+    if (row < 0) continue;
+    const cell = row * width + width - 4;
+    folded[cell] = (folded[cell] as number) + (batch.wqueue[at] as number);
+    folded[cell + 1] = 1;
+    folded[cell + 2] = (folded[cell + 2] as number) + (batch.rqueue[at] as number);
+    folded[cell + 3] = 1;
+  }
 };
 
 const rankRtt = (flows: Flows, slot: number, batch: SocketBatch, at: number): void => {
@@ -242,14 +264,16 @@ const rankRtt = (flows: Flows, slot: number, batch: SocketBatch, at: number): vo
   if (rtt > group.activity) group.activity = rtt;
 };
 
-/** Puts a new flow aside until its owner has been looked for. */
-const wait = (flows: Flows, batch: SocketBatch, at: number): boolean => {
-  let { waiting } = flows;
+/** Puts a new flow aside until its owner has been looked for; false where it cannot wait. */
+const wait = ({ waiting }: Flows, batch: SocketBatch, at: number): boolean => {
   if (waiting === undefined) return false;
-  if (waiting.length >= mostWaiting) return false;
-  if (waiting.length >= waiting.cookie.length) waiting = growBatch(waiting);
-  copyRow(batch, at, waiting);
-  flows.waiting = waiting;
+  let last = waiting.at(-1);
+  if (last === undefined || last.length === rowsOfWaiting) {
+    if (waiting.length === mostWaiting) return false;
+    last = createSocketBatch(rowsOfWaiting, batch.infoStride);
+    waiting.push(last);
+  }
+  copyRow(batch, at, last);
   return true;
 };
 
@@ -319,21 +343,33 @@ export const foldFlow = (flows: Flows, batch: SocketBatch, at: number, facts: Fl
   if (flows.recheck[slot] !== 0) reconsider(flows, slot, batch, at, facts);
   if ((flows.rows[slot] as number) < 0) flows.rows[slot] = rowOf(flows, flows.groupOf[slot] as Group, batch, at, facts);
   addCounters(flows, slot, batch, at);
-  addGauges(flows, flows.rows[slot] as number, batch, at);
+  flows.rowOfBatch[at] = flows.rows[slot] as number;
   if (flows.rankedSince > 0 && flows.options.rankBy === "rtt") rankRtt(flows, slot, batch, at);
   return "added";
 };
 
+/** Before the rows of a batch are folded. */
+export const openBatch = (flows: Flows, batch: SocketBatch): void => {
+  if (flows.rowOfBatch.length < batch.length) flows.rowOfBatch = new Int32Array(batch.cookie.length);
+  flows.rowOfBatch.fill(noRow, 0, batch.length);
+};
+
+/** After them: the gauges of those that were added, one gauge after the other, which is what makes them cheap. */
+export const closeBatch = (flows: Flows, batch: SocketBatch): void => {
+  for (let index = 0; index < flows.gauges.greatest; index++) addReadings(flows, index, batch);
+  if (flows.gauges.queues) addQueues(flows, batch);
+};
+
 /** From now on, new flows whose owner is not known wait for it. */
 export const letWait = (flows: Flows): void => {
-  flows.waiting = createSocketBatch(64, tcpInfoStride);
+  flows.waiting = [];
 };
 
 /** The flows that waited; they are to be folded now, with or without an owner. */
-export const takeWaiting = (flows: Flows): SocketBatch | undefined => {
+export const takeWaiting = (flows: Flows): readonly SocketBatch[] => {
   const { waiting } = flows;
   flows.waiting = undefined;
-  return waiting;
+  return waiting ?? [];
 };
 
 const settleGroup = (flows: Flows, group: Group): void => {

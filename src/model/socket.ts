@@ -156,10 +156,3 @@ export const copyRow = (from: SocketBatch, at: number, to: SocketBatch): void =>
   to.congestion[row] = to.congestionNames.indexOf(congestion);
   to.name[row] = from.name[at];
 };
-
-/** The same rows with twice the room. */
-export const growBatch = (batch: SocketBatch): SocketBatch => {
-  const grown = createSocketBatch(batch.cookie.length * 2, batch.infoStride);
-  for (let at = 0; at < batch.length; at++) copyRow(batch, at, grown);
-  return grown;
-};

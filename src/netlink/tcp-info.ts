@@ -124,8 +124,8 @@ export const tcpInfo = {
 
 export type TcpInfoField = keyof typeof tcpInfo;
 
-/** What is wanted most often stands first, so that a row of `SocketBatch.info` touches few cache lines. */
-const front: readonly TcpInfoField[] = [
+/** What is wanted most often stands first, and is decoded without a plan: it is most of what a dump costs us. */
+const front = [
   "rtt",
   "rttvar",
   "min_rtt",
@@ -138,7 +138,9 @@ const front: readonly TcpInfoField[] = [
   "bytes_retrans",
   "delivery_rate",
   "delivery_rate_app_limited",
-];
+] as const satisfies readonly TcpInfoField[];
+/** From this length on the struct holds all of them. */
+const frontBytes = 216;
 
 export const tcpInfoFields: readonly TcpInfoField[] = [
   ...new Set([...front, ...(Object.keys(tcpInfo) as TcpInfoField[])]),
@@ -152,7 +154,7 @@ export const tcpInfoIndex = Object.fromEntries(tcpInfoFields.map((field, index) 
 /** Values a row of `SocketBatch.info`. */
 export const tcpInfoStride = tcpInfoFields.length;
 
-/** Which fields are decoded: what nobody asks for stays absent, and costs nothing. */
+/** Which fields are decoded beside those that always are; what nobody asks for stays absent, and costs nothing. */
 export type TcpInfoPlan = {
   /** Pairs of the position in a row and the offset in the struct, in words: of u32 fields, and of u64 fields. */
   readonly words: Uint16Array;
@@ -171,8 +173,9 @@ const bytesOf = (field: TcpInfoField): number => {
 /** Codes of the widths in `TcpInfoPlan.small`. */
 const smallWidth = { 1: 1, 2: 2, bit: 3, low: 4, high: 5 } as const;
 
-export const planTcpInfo = (fields: Iterable<TcpInfoField>): TcpInfoPlan => {
-  const wanted = [...new Set(fields)].sort((a, b) => tcpInfo[a].offset - tcpInfo[b].offset);
+const isFront = (field: TcpInfoField): boolean => (front as readonly TcpInfoField[]).includes(field);
+
+const planOf = (wanted: readonly TcpInfoField[]): TcpInfoPlan => {
   const pairs = (width: 4 | 8): number[] =>
     wanted
       .filter((field) => tcpInfo[field].width === width)
@@ -188,6 +191,11 @@ export const planTcpInfo = (fields: Iterable<TcpInfoField>): TcpInfoPlan => {
     bytes: Math.max(0, ...wanted.map((field) => tcpInfo[field].offset + bytesOf(field))),
   };
 };
+
+export const planTcpInfo = (fields: Iterable<TcpInfoField>): TcpInfoPlan =>
+  planOf([...new Set(fields)].filter((field) => !isFront(field)).sort((a, b) => tcpInfo[a].offset - tcpInfo[b].offset));
+
+const frontPlan = planOf(front);
 
 const decodeSmall = (bytes: Uint8Array, at: number, width: number): number => {
   const byte = bytes[at] as number;
@@ -205,6 +213,26 @@ const decodeSmall = (bytes: Uint8Array, at: number, width: number): number => {
   }
 };
 
+const u64 = (words: Uint32Array, word: number): number =>
+  (words[word] as number) + (words[word + 1] as number) * 4294967296;
+
+/** The fields of `front`, in their order. */
+const decodeFront = (bytes: Uint8Array, words: Uint32Array, start: number, target: Float64Array, at: number): void => {
+  const word = start >> 2;
+  target[at] = words[word + 17] as number;
+  target[at + 1] = words[word + 18] as number;
+  target[at + 2] = words[word + 37] as number;
+  target[at + 3] = words[word + 20] as number;
+  target[at + 4] = u64(words, word + 30);
+  target[at + 5] = u64(words, word + 32);
+  target[at + 6] = words[word + 34] as number;
+  target[at + 7] = words[word + 35] as number;
+  target[at + 8] = words[word + 25] as number;
+  target[at + 9] = u64(words, word + 52);
+  target[at + 10] = u64(words, word + 40);
+  target[at + 11] = (bytes[start + 7] as number) & 1;
+};
+
 /**
  * Decodes the plan's fields into `target[at .. at + tcpInfoStride)`; NaN where the kernel's struct is too short.
  * `start` is the payload's byte offset, a multiple of 4; u64 are exact up to 2^53.
@@ -218,21 +246,21 @@ export const decodeTcpInfo = (
   target: Float64Array,
   at: number,
 ): void => {
-  const { words: u32, longs: u64, small } = plan;
+  decodeFront(bytes, words, start, target, at);
+  const { words: singles, longs, small } = plan;
   const base = start >> 2;
-  // A field that does not fit is decoded all the same, from what follows, and made absent below.
-  for (let pair = 0; pair < u32.length; pair += 2)
-    target[at + (u32[pair] as number)] = words[base + (u32[pair + 1] as number)] as number;
-  for (let pair = 0; pair < u64.length; pair += 2) {
-    const word = base + (u64[pair + 1] as number);
-    target[at + (u64[pair] as number)] = (words[word] as number) + (words[word + 1] as number) * 4294967296;
-  }
+  for (let pair = 0; pair < singles.length; pair += 2)
+    target[at + (singles[pair] as number)] = words[base + (singles[pair + 1] as number)] as number;
+  for (let pair = 0; pair < longs.length; pair += 2)
+    target[at + (longs[pair] as number)] = u64(words, base + (longs[pair + 1] as number));
   for (let triple = 0; triple < small.length; triple += 3)
     target[at + (small[triple] as number)] = decodeSmall(
       bytes,
       start + (small[triple + 1] as number),
       small[triple + 2] as number,
     );
+  // A field that did not fit was decoded all the same, from what follows.
+  if (length < frontBytes) forgetBeyond(frontPlan, length, target, at);
   if (length < plan.bytes) forgetBeyond(plan, length, target, at);
 };
 

@@ -3,10 +3,10 @@ import { describe, expect, test } from "vitest";
 import { defaults } from "../../src/config/defaults.ts";
 import { foldEvent } from "../../src/fold/flow-events.ts";
 import { createFlows, type FlowOptions } from "../../src/fold/flow-state.ts";
-import { beginFlows, collectFlows, foldFlow, settleFlows } from "../../src/fold/flows.ts";
+import { beginFlows, collectFlows, settleFlows } from "../../src/fold/flows.ts";
 import { attributesKey, type MetricColumns } from "../../src/model/columns.ts";
 import { TCP_CLOSE } from "../../src/netlink/constants.ts";
-import { noOwnerFacts } from "../kit/flow-facts.ts";
+import { foldFlows, noOwnerFacts } from "../kit/flow-facts.ts";
 import { drain, endedOf, pointsOf } from "../kit/points.ts";
 import { batchOf, type SocketRow } from "../kit/sockets.ts";
 
@@ -154,7 +154,7 @@ const play = (given: FlowOptions, steps: readonly Step[], withEvents: boolean) =
     beginFlows(flows, ++ticks * 1000);
     const shown = connections.filter((_, index) => misses === 0 || index % 41 !== misses);
     const batch = batchOf(shown.map(row));
-    for (let at = 0; at < batch.length; at++) foldFlow(flows, batch, at, noOwnerFacts);
+    foldFlows(flows, batch);
     for (const [index, connection] of shown.entries()) {
       if (ticks === 1) {
         counts.atStart++;

@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { createFlows, type FlowOptions } from "../../src/fold/flow-state.ts";
-import { abandonFlows, beginFlows, collectFlows, countGroups, foldFlow, settleFlows } from "../../src/fold/flows.ts";
+import { abandonFlows, beginFlows, collectFlows, countGroups, settleFlows } from "../../src/fold/flows.ts";
 import { defaults } from "../../src/config/defaults.ts";
 import type { MetricColumns } from "../../src/model/columns.ts";
-import { noOwnerFacts as facts } from "../kit/flow-facts.ts";
+import { foldFlows } from "../kit/flow-facts.ts";
 import { drain, endedOf, pointsOf, valuesOf } from "../kit/points.ts";
 import { batchOf, type SocketRow } from "../kit/sockets.ts";
 
@@ -17,14 +17,14 @@ const createFold = (options: Partial<FlowOptions> = {}) => {
     dump(rows: readonly SocketRow[]): MetricColumns[] {
       beginFlows(flows, ++tick * 1000);
       const batch = batchOf(rows);
-      for (let at = 0; at < batch.length; at++) foldFlow(flows, batch, at, facts);
+      foldFlows(flows, batch);
       drain(settleFlows(flows));
       return drain(collectFlows(flows, false)).value;
     },
     failedDump(rows: readonly SocketRow[]): MetricColumns[] {
       beginFlows(flows, ++tick * 1000);
       const batch = batchOf(rows);
-      for (let at = 0; at < batch.length; at++) foldFlow(flows, batch, at, facts);
+      foldFlows(flows, batch);
       abandonFlows(flows);
       return drain(collectFlows(flows, true)).value;
     },

@@ -1,3 +1,6 @@
+import { closeBatch, foldFlow, openBatch } from "../../src/fold/flows.ts";
+import type { Flows } from "../../src/fold/flow-state.ts";
+import type { SocketBatch } from "../../src/model/socket.ts";
 import type { FlowFacts } from "../../src/fold/flow-group.ts";
 
 /** A host with a listener on port 80, whose sockets belong to nobody and are all selected. */
@@ -9,4 +12,11 @@ export const noOwnerFacts: FlowFacts = {
   ownerPending: () => false,
   peerNetwork: () => undefined,
   admit: () => "yes",
+};
+
+/** A batch of flows, as a dump gives it. */
+export const foldFlows = (flows: Flows, batch: SocketBatch, facts: FlowFacts = noOwnerFacts): void => {
+  openBatch(flows, batch);
+  for (let at = 0; at < batch.length; at++) foldFlow(flows, batch, at, facts);
+  closeBatch(flows, batch);
 };
