@@ -10,14 +10,18 @@
 //   sock_diag churn CONNECTIONS BYTES  opens loopback connections one after the other, each sends BYTES and is answered
 //                                      with twice as many and one; prints what the clients sent and received, and the
 //                                      servers
+//   sock_diag destroyed                hears of destroyed sockets, prints "ready", and when stdin closes the sum of what
+//                                      they had acknowledged and received, and how many had been connected
 //   sock_diag run COUNT COMMAND...     runs a command COUNT times with its output thrown away; prints the CPU of a run in
 //                                      us, and its peak of resident memory in KB
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -206,6 +210,43 @@ static int churn(int connections, long bytes) {
   return 0;
 }
 
+// One event is one datagram: struct tcp_info is at 100.
+static int drain(int fd, char *buffer, int size, long sums[3]) {
+  for (;;) {
+    int length = recv(fd, buffer, size, MSG_DONTWAIT);
+    if (length < 0) return errno == EAGAIN ? 0 : -1;
+    struct inet_diag_msg *diag = NLMSG_DATA((struct nlmsghdr *)buffer);
+    uint64_t acked, received;
+    uint32_t least;
+    if (length < 100 + 152 || diag->id.idiag_dport == 0) continue;
+    memcpy(&acked, buffer + 100 + 120, 8);
+    memcpy(&received, buffer + 100 + 128, 8);
+    memcpy(&least, buffer + 100 + 148, 4);
+    if (least == UINT32_MAX && acked == 0 && received == 0) continue;
+    sums[0] += acked;
+    sums[1] += received;
+    sums[2]++;
+  }
+}
+
+static int destroyed(void) {
+  static char buffer[65536];
+  long sums[3] = {0, 0, 0};
+  int fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG), room = 64 << 20;
+  struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = 1 << 0 | 1 << 2};
+  if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room)) die("SO_RCVBUFFORCE");
+  if (bind(fd, (struct sockaddr *)&address, sizeof address)) die("bind");
+  puts("ready");
+  fflush(stdout);
+  struct pollfd both[] = {{.fd = 0, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
+  do {
+    if (poll(both, 2, -1) < 0) die("poll");
+    if (drain(fd, buffer, sizeof buffer, sums)) die("events were lost");
+  } while (!both[0].revents);
+  printf("%ld %ld %ld\n", sums[0], sums[1], sums[2]);
+  return 0;
+}
+
 static int run(int count, char **command) {
   struct rusage usage;
   int status;
@@ -223,11 +264,12 @@ static int run(int count, char **command) {
 }
 
 int main(int argc, char **argv) {
-  const char *what = argc > 3 ? argv[1] : "";
+  const char *what = argc > 3 || (argc == 2 && !strcmp(argv[1], "destroyed")) ? argv[1] : "";
   if (!strcmp(what, "hold") && (argc == 4 || argc == 6))
     return hold(atoi(argv[2]), atoi(argv[3]), argc == 6 ? atoi(argv[4]) : 0, argc == 6 ? atoi(argv[5]) : 0);
   if (!strcmp(what, "dump")) return dump(atoi(argv[2]), atol(argv[3]), argc - 4, argv + 4);
   if (!strcmp(what, "churn") && argc == 4) return churn(atoi(argv[2]), atol(argv[3]));
+  if (!strcmp(what, "destroyed")) return destroyed();
   if (!strcmp(what, "run")) return run(atoi(argv[2]), argv + 3);
   fprintf(stderr, "unknown: see the head of sock_diag.c\n");
   return 2;

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Figure, print } from "./bars.ts";
+import { benchEvents } from "./events.ts";
 import { benchMemory } from "./memory.ts";
 import { benchPeers } from "./peers.ts";
 import { benchScale } from "./scale.ts";
@@ -12,6 +13,7 @@ const parts: Readonly<Record<string, (peer: string) => Promise<Figure[]>>> = {
   scale: benchScale,
   memory: benchMemory,
   selection: benchSelection,
+  events: benchEvents,
   peers: benchPeers,
 };
 

@@ -38,7 +38,11 @@ const rowsOfBatch = 256;
  * Subscribes to the destruction of TCP sockets (NETLINK_SOCK_DIAG, SKNLGRP_INET_TCP_DESTROY and its twin for IPv6),
  * which needs no privilege. Throws `SourceError` where the kernel or the sandbox refuses.
  */
-export const subscribeDestroyEvents = (libc: Libc, decode: DecodeMessage): DestroyEvents => {
+export const subscribeDestroyEvents = (
+  libc: Libc,
+  decode: DecodeMessage,
+  bufferBytes = receiveBufferBytes,
+): DestroyEvents => {
   const c = {
     socket: libc.func("int socket(int domain, int type, int protocol)"),
     bind: libc.func("int bind(int fd, const void *address, uint32_t size)"),
@@ -59,8 +63,8 @@ export const subscribeDestroyEvents = (libc: Libc, decode: DecodeMessage): Destr
     c.setsockopt(fd, level, name, Int32Array.of(value), 4);
   // struct sockaddr_nl. Without an address of its own a socket joins the groups and never hears of them.
   check("bind()", c.bind(fd, Uint16Array.of(AF_NETLINK, 0, 0, 0, 0, 0), 12));
-  if (Number(option(SOL_SOCKET, SO_RCVBUFFORCE, receiveBufferBytes)) < 0)
-    check("SO_RCVBUF", option(SOL_SOCKET, SO_RCVBUF, receiveBufferBytes));
+  if (Number(option(SOL_SOCKET, SO_RCVBUFFORCE, bufferBytes)) < 0)
+    check("SO_RCVBUF", option(SOL_SOCKET, SO_RCVBUF, bufferBytes));
   for (const group of [SKNLGRP_INET_TCP_DESTROY, SKNLGRP_INET6_TCP_DESTROY])
     check("NETLINK_ADD_MEMBERSHIP", option(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group));
 

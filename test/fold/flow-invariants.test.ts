@@ -4,10 +4,10 @@ import { defaults } from "../../src/config/defaults.ts";
 import { foldEvent } from "../../src/fold/flow-events.ts";
 import { createFlows, type FlowOptions } from "../../src/fold/flow-state.ts";
 import { beginFlows, collectFlows, settleFlows } from "../../src/fold/flows.ts";
-import { attributesKey, type MetricColumns } from "../../src/model/columns.ts";
 import { TCP_CLOSE } from "../../src/netlink/constants.ts";
 import { foldFlows, noOwnerFacts } from "../kit/flow-facts.ts";
-import { drain, endedOf, pointsOf } from "../kit/points.ts";
+import { drain } from "../kit/points.ts";
+import { createReceiver, direction } from "../kit/receiver.ts";
 import { batchOf, type SocketRow } from "../kit/sockets.ts";
 
 /** What a connection counts, u64 and u32. */
@@ -66,45 +66,6 @@ const step = (withEvents: boolean): fc.Arbitrary<Step> =>
     },
     { weight: 4, arbitrary: fc.record({ kind: fc.constant("tick" as const), misses: fc.nat(40) }) },
   );
-
-/** What a receiver of every export keeps: the last value of each series, which is known by its start, too. */
-const createReceiver = () => {
-  const last = new Map<string, number>();
-  const live = new Map<string, number>();
-  let most = 0;
-  return {
-    receive(metrics: readonly MetricColumns[]): void {
-      const seen = new Set<string>();
-      const identity = (metric: string, attributes: Record<string, unknown>): string =>
-        `${metric} ${attributesKey(attributes as never)}`;
-      for (const { metric, attributes, start, value } of pointsOf(metrics)) {
-        const name = identity(metric, attributes);
-        expect(seen.has(name), `${name} stands twice in one export`).toBe(false);
-        seen.add(name);
-        live.set(name, value);
-        if (!/io|segments|retransmits|opened|closed/.test(metric)) continue;
-        const before = last.get(`${name} ${start}`) ?? 0;
-        expect(value, `${name} falls`).toBeGreaterThanOrEqual(before);
-        last.set(`${name} ${start}`, value);
-      }
-      for (const { metric, attributes } of endedOf(metrics)) {
-        const name = identity(metric, attributes);
-        expect(live.delete(name), `${name} ends and was not there`).toBe(true);
-        expect(seen.has(name), `${name} ends and goes on`).toBe(false);
-      }
-      most = Math.max(most, [...seen].filter((name) => name.startsWith("sockscope.flow.count ")).length);
-      for (const name of live.keys()) expect(seen.has(name), `${name} goes without an end`).toBe(true);
-    },
-    now: (metric: string): number =>
-      [...live].filter(([name]) => name.startsWith(`${metric} `)).reduce((sum, [, value]) => sum + value, 0),
-    /** Series of one metric at one time. */
-    most: (): number => most,
-    sum: (metric: string, direction = ""): number =>
-      [...last]
-        .filter(([name]) => name.startsWith(`${metric} `) && name.includes(direction))
-        .reduce((sum, [, value]) => sum + value, 0),
-  };
-};
 
 const options: fc.Arbitrary<FlowOptions> = fc.record({
   groupBy: fc.constantFrom(
@@ -194,6 +155,8 @@ const play = (given: FlowOptions, steps: readonly Step[], withEvents: boolean) =
         connection.now.acked += one.bytes;
         connection.now.received += one.bytes >> 1;
         connection.now.segments += 1 + (one.bytes >> 3);
+        // A counter that wraps before anybody was told of it cannot be known to have wrapped.
+        if (connection.told.segments < 0) connection.now.segments = Math.min(connection.now.segments, 200);
       } else if (one.kind === "close") {
         if (withEvents) event(connection, false);
         if (withEvents && !wasOlder) told(connection);
@@ -219,8 +182,8 @@ const play = (given: FlowOptions, steps: readonly Step[], withEvents: boolean) =
   return { receiver, total, counts };
 };
 
-const transmit = '"network.io.direction","transmit"';
-const receive = '"network.io.direction","receive"';
+const transmit = direction("transmit");
+const receive = direction("receive");
 
 describe("over any life of connections", () => {
   test.each([

@@ -4,12 +4,14 @@ import { performance } from "node:perf_hooks";
 import { createSocketsPart } from "../../../src/collect/sockets.ts";
 import { defaults } from "../../../src/config/defaults.ts";
 import { flowFields } from "../../../src/fold/flow-columns.ts";
+import { subscribeDestroyEvents } from "../../../src/kernel/destroy-events.ts";
 import { loadLibc } from "../../../src/kernel/libc.ts";
 import { createSockDiag } from "../../../src/kernel/netlink-socket.ts";
+import type { Observation } from "../../../src/metrics/observation.ts";
 import type { MetricColumns } from "../../../src/model/columns.ts";
 import type { Grouping } from "../../../src/model/config.ts";
 import { dumpsOf } from "../../../src/netlink/dumps.ts";
-import type { Bytecode } from "../../../src/netlink/inet-diag.ts";
+import { type Bytecode, createInetDecoder } from "../../../src/netlink/inet-diag.ts";
 import type { DumpRequest } from "../../../src/netlink/message.ts";
 import { planTcpInfo } from "../../../src/netlink/tcp-info.ts";
 
@@ -23,31 +25,40 @@ export const requestsOf = (protocols: readonly ("tcp" | "udp")[], program?: Byte
     timeWait: false,
   });
 
+type Collected = {
+  readonly sockets: number;
+  readonly columns: readonly MetricColumns[];
+  readonly observations: readonly Observation[];
+};
+
 /** Dump, decoding, increments and grouping: what the agent does a tick with the kernel's sockets. */
-export const createPipeline = (groupBy: Grouping, requests: readonly DumpRequest[]) => {
+export const createPipeline = (groupBy: Grouping, requests: readonly DumpRequest[], events: "on" | "off" = "off") => {
+  const plan = planTcpInfo(flowFields(defaults.sockets.metrics));
   const part = createSocketsPart({
     config: {
       ...defaults.sockets,
       protocols: ["tcp", "udp"],
       groupBy,
+      events,
       maxGroups: 100_000,
       seriesTtl: 10,
       rttBounds: [0.0001, 0.001, 0.01, 0.1],
     },
     read: createSockDiag(libc, requests).read,
-    subscribe: undefined,
+    subscribe: () => subscribeDestroyEvents(libc, createInetDecoder("tcp", plan, true)),
     owners: undefined,
     ephemeral: [32768, 60999],
     now: () => performance.now(),
     log: (_level, message) => process.stderr.write(`${message}\n`),
   });
   return {
+    close: () => part.close(),
     /** Throws where the kernel gave no sockets. */
-    collect: async (): Promise<{ readonly sockets: number; readonly columns: readonly MetricColumns[] }> => {
+    collect: async (): Promise<Collected> => {
       const { columns, observations } = await part.collect(Date.now(), AbortSignal.timeout(60_000));
       const dumped = observations.find(({ metric }) => metric === "sockscope.agent.dump.sockets");
       if (dumped === undefined) throw new Error("the sockets could not be read");
-      return { sockets: dumped.value, columns };
+      return { sockets: dumped.value, columns, observations };
     },
   };
 };

@@ -1,0 +1,189 @@
+// Run by events.test.ts in a network namespace of its own: connections whose bytes are known, most of which no dump
+// ever shows, as parts with and without destroy events count them.
+import { once } from "node:events";
+import { connect, createServer, type Socket } from "node:net";
+import { performance } from "node:perf_hooks";
+import { setTimeout } from "node:timers/promises";
+import { createSocketsPart } from "../../src/collect/sockets.ts";
+import { defaults } from "../../src/config/defaults.ts";
+import { flowFields } from "../../src/fold/flow-columns.ts";
+import { subscribeDestroyEvents } from "../../src/kernel/destroy-events.ts";
+import { loadLibc } from "../../src/kernel/libc.ts";
+import { createSockDiag } from "../../src/kernel/netlink-socket.ts";
+import type { SocketsConfig } from "../../src/model/config.ts";
+import { dumpsOf } from "../../src/netlink/dumps.ts";
+import { createInetDecoder } from "../../src/netlink/inet-diag.ts";
+import { planTcpInfo } from "../../src/netlink/tcp-info.ts";
+import { closedPort } from "../kit/loopback.ts";
+import { connectRaw } from "../kit/raw-connection.ts";
+import { createReceiver, direction } from "../kit/receiver.ts";
+
+const libc = loadLibc();
+const plan = planTcpInfo(flowFields(defaults.sockets.metrics));
+const options = { plan, congestion: false, program: undefined, timeWait: false };
+const logged: string[] = [];
+
+const createWatch = (config: Partial<SocketsConfig>, bufferBytes?: number) => {
+  const part = createSocketsPart({
+    config: { ...defaults.sockets, protocols: ["tcp"], seriesTtl: 1, ...config },
+    read: createSockDiag(libc, dumpsOf(["tcp"], options)).read,
+    subscribe: () => subscribeDestroyEvents(libc, createInetDecoder("tcp", plan, true), bufferBytes),
+    owners: undefined,
+    ephemeral: [32_768, 60_999],
+    now: () => performance.now(),
+    log: (level, message) => logged.push(`${level} ${message}`),
+  });
+  const receiver = createReceiver();
+  let observed: Record<string, number> = {};
+  return {
+    tick: async (): Promise<void> => {
+      const { columns, observations } = await part.collect(Date.now(), AbortSignal.timeout(10_000));
+      receiver.receive(columns);
+      observed = Object.fromEntries(
+        observations.map(({ metric, attributes, value }) => [[metric, ...Object.values(attributes)].join(" "), value]),
+      );
+    },
+    counted: () => ({
+      transmit: receiver.sum("sockscope.flow.io", direction("transmit")),
+      receive: receiver.sum("sockscope.flow.io", direction("receive")),
+      opened: receiver.sum("sockscope.flow.opened"),
+      closed: receiver.sum("sockscope.flow.closed"),
+      count: receiver.now("sockscope.flow.count"),
+      most: receiver.most(),
+      events: Object.fromEntries(
+        ["merged", "counted", "erased", "undecided", "ignored"].map((outcome) => [
+          outcome,
+          observed[`sockscope.agent.events ${outcome}`],
+        ]),
+      ),
+      lost: observed["sockscope.agent.events.lost"],
+      capability: observed["sockscope.agent.capability events"],
+    }),
+  };
+};
+
+const watches = {
+  endpoint: createWatch({ groupBy: "endpoint" }),
+  socket: createWatch({ groupBy: "socket" }),
+  process: createWatch({ groupBy: "process" }),
+  container: createWatch({ groupBy: "container" }),
+  host: createWatch({ groupBy: "host" }),
+  list: createWatch({ groupBy: ["network.local.port", "network.peer.port"] }),
+  /** Room for two groups of dozens. */
+  tight: createWatch({ groupBy: ["network.local.port", "network.peer.port"], maxGroups: 2 }),
+  dumpsOnly: createWatch({ groupBy: "host", events: "off" }),
+  /** Room for a few events only. */
+  deaf: createWatch({ groupBy: "host" }, 1),
+};
+const tickAll = async (): Promise<void> => {
+  for (const watch of Object.values(watches)) await watch.tick();
+};
+
+/** A server that answers each connection with `answer` bytes and closes after the client. */
+const serve = async (host: string, answer: number) => {
+  const sockets = new Set<Socket>();
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    sockets.add(socket);
+    socket.on("error", () => undefined).on("close", () => sockets.delete(socket));
+    socket.on("data", () => undefined).on("end", () => socket.end());
+    if (answer > 0) socket.write(Buffer.alloc(answer));
+  });
+  server.listen(0, host, 1024);
+  await once(server, "listening");
+  const address = server.address();
+  return { port: address !== null && typeof address === "object" ? address.port : 0, server, sockets };
+};
+
+/** A connection that sends `bytes`, has `answer` bytes back, and is closed by the client. */
+const exchange = async (host: string, port: number, bytes: number, answer: number): Promise<void> => {
+  const socket = connect(port, host);
+  let received = 0;
+  const answered = new Promise<void>((resolve) => {
+    socket.on("data", (chunk) => {
+      received += chunk.length;
+      if (received >= answer) resolve();
+    });
+  });
+  await once(socket, "connect");
+  socket.write(Buffer.alloc(bytes));
+  await answered;
+  socket.end();
+  await once(socket, "close");
+};
+
+const settle = (): Promise<void> => setTimeout(150);
+
+await tickAll();
+const servers = await Promise.all([serve("127.0.0.1", 40), serve("127.0.0.1", 50), serve("::", 60)]);
+const silent = await serve("127.0.0.1", 0);
+await tickAll();
+const countAll = () => Object.fromEntries(Object.entries(watches).map(([name, watch]) => [name, watch.counted()]));
+const before = countAll();
+
+// 300 short connections, of which 100 come by IPv4 to a dual-stack listener: no dump shows any of them.
+for (let round = 0; round < 10; round++) {
+  await Promise.all(
+    servers.flatMap(({ port }, index) =>
+      Array.from({ length: 10 }, () => exchange("127.0.0.1", port, 100 + index, 40 + 10 * index)),
+    ),
+  );
+}
+await settle();
+await tickAll();
+const short = countAll();
+
+// 5 connections that a dump has shown are reset after they have sent more: what they sent last is erased.
+const resets = Array.from({ length: 5 }, () => connectRaw(silent.port));
+for (const connection of resets) connection.send(1000);
+await settle();
+await tickAll();
+for (const connection of resets) connection.send(100);
+for (const connection of resets) connection.reset();
+await settle();
+await tickAll();
+const reset = countAll();
+
+// 7 connections that nobody takes.
+const closed = await closedPort();
+for (let count = 0; count < 7; count++) {
+  try {
+    connectRaw(closed);
+  } catch {
+    // Refused.
+  }
+}
+await settle();
+await tickAll();
+const refused = countAll();
+
+// One socket connected twice: its counters start anew under the same cookie.
+const twice = connectRaw(silent.port);
+twice.send(500);
+await settle();
+await tickAll();
+twice.disconnect();
+await settle();
+twice.connectTo(servers[1].port);
+twice.send(30);
+await settle();
+await tickAll();
+twice.close();
+await settle();
+await tickAll();
+const reconnected = countAll();
+
+// More events than the deaf watch has room for: its loop stands still meanwhile, since this one does.
+const many = Array.from({ length: 400 }, () => connectRaw(silent.port));
+await settle();
+await tickAll();
+for (const connection of many) connection.send(10);
+await settle();
+await tickAll();
+for (const connection of many) connection.close();
+await settle();
+for (let tick = 0; tick < 4; tick++) await tickAll();
+const overflown = countAll();
+
+process.stdout.write(JSON.stringify({ before, short, reset, refused, reconnected, overflown, logged }), () =>
+  process.exit(0),
+);
