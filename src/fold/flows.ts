@@ -215,17 +215,17 @@ export const addWhole = (flows: Flows, group: Group, row: number, batch: SocketB
 };
 
 /** Readings of one gauge, added to what the rows' earlier ones come to. */
-const addReadings = (flows: Flows, index: number, batch: SocketBatch): void => {
+const addReadings = (flows: Flows, index: number, batch: SocketBatch, start: number, end: number): void => {
   const { gauges, rowOfBatch } = flows;
   const { folded } = gauges;
-  const { info, infoStride: stride, length } = batch;
+  const { info, infoStride: stride } = batch;
   const width = 2 * gauges.count;
   const source = gauges.source[index] as number;
   const from = gauges.from[index] as number;
   const before = gauges.before[index] as number;
   const guard = gauges.guard[index] as number;
   const guardIsZero = gauges.guardIsZero[index] === 1;
-  for (let at = 0; at < length; at++) {
+  for (let at = start; at < end; at++) {
     const row = rowOfBatch[at] as number;
     if (row < 0) continue;
     const read = info[at * stride + source] as number;
@@ -354,9 +354,15 @@ export const openBatch = (flows: Flows, batch: SocketBatch): void => {
   flows.rowOfBatch.fill(noRow, 0, batch.length);
 };
 
+/** So many rows stay in the nearest cache while one gauge after the other is read. */
+const rowsOfBlock = 64;
+
 /** After them: the gauges of those that were added, one gauge after the other, which is what makes them cheap. */
 export const closeBatch = (flows: Flows, batch: SocketBatch): void => {
-  for (let index = 0; index < flows.gauges.greatest; index++) addReadings(flows, index, batch);
+  for (let start = 0; start < batch.length; start += rowsOfBlock) {
+    const end = Math.min(start + rowsOfBlock, batch.length);
+    for (let index = 0; index < flows.gauges.greatest; index++) addReadings(flows, index, batch, start, end);
+  }
   if (flows.gauges.queues) addQueues(flows, batch);
 };
 

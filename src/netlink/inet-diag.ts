@@ -105,9 +105,8 @@ const congestionOf = (buffer: ReceiveBuffer, at: number, length: number, names: 
  * that they begin with. The kernel sends them in one order, so that a walk through the attributes finds what the last
  * one found, for all but a few messages. `bytes` is -1 where nothing is known.
  */
-type Layout = { bytes: number; info: number; infoHead: number; memory: number; cgroup: number };
+type Layout = { bytes: number; info: number; infoHead: number; cgroup: number };
 
-const memoryHead = (INET_DIAG_SKMEMINFO << 16) | 40;
 const cgroupHead = (INET_DIAG_CGROUP_ID << 16) | 12;
 
 const cgroupOf = (words: Uint32Array, word: number): number =>
@@ -125,6 +124,7 @@ const decodeAttributes = (
   const { halves, words } = buffer;
   const message = (start - inetDiagMsgBytes) >> 2;
   let known = 0;
+  let others = 0;
   let at = start;
   while (at + 4 <= end) {
     const length = halves[at >> 1] as number;
@@ -139,19 +139,18 @@ const decodeAttributes = (
       known++;
     } else if (type === INET_DIAG_SKMEMINFO && length - 4 >= (SK_MEMINFO_DROPS + 1) * 4) {
       batch.drops[row] = words[word + 1 + SK_MEMINFO_DROPS] as number;
-      layout.memory = word - message;
-      known++;
+      others++;
     } else if (type === INET_DIAG_CGROUP_ID && length >= 12) {
       batch.cgroup[row] = cgroupOf(words, word + 1);
       layout.cgroup = word - message;
       known++;
     } else if (type === INET_DIAG_CONG) {
       batch.congestion[row] = congestionOf(buffer, at + 4, length - 4, batch.congestionNames);
-      known--;
+      others++;
     }
     at += (length + 3) & ~3;
   }
-  layout.bytes = known === 3 ? end - start : -1;
+  layout.bytes = known === 2 && others === 0 ? end - start : -1;
 };
 
 /**
@@ -166,7 +165,7 @@ const decodeAttributes = (
 export const createInetDecoder = (protocol: SocketProtocol, plan: TcpInfoPlan, hasInfo: boolean): DecodeMessage => {
   const number = protocolIndex[protocol];
   const fullWithoutInfo = hasInfo ? 0 : 1;
-  const layout: Layout = { bytes: -1, info: 0, infoHead: 0, memory: 0, cgroup: 0 };
+  const layout: Layout = { bytes: -1, info: 0, infoHead: 0, cgroup: 0 };
   return (buffer, at, end, batch) => {
     if (end - at < inetDiagMsgBytes) return false;
     const row = batch.length++;
@@ -197,16 +196,14 @@ export const createInetDecoder = (protocol: SocketProtocol, plan: TcpInfoPlan, h
     batch.congestion[row] = 0;
     batch.name[row] = undefined;
     const info = word + layout.info;
-    const memory = word + layout.memory;
     const cgroup = word + layout.cgroup;
     if (
       end - at - inetDiagMsgBytes === layout.bytes &&
       words[info] === layout.infoHead &&
-      words[memory] === memoryHead &&
       words[cgroup] === cgroupHead
     ) {
       batch.full[row] = 1;
-      batch.drops[row] = words[memory + 1 + SK_MEMINFO_DROPS] as number;
+      batch.drops[row] = Number.NaN;
       batch.cgroup[row] = cgroupOf(words, cgroup + 1);
       const length = (layout.infoHead & 0xffff) - 4;
       decodeTcpInfo(plan, bytes, words, (info + 1) << 2, length, batch.info, row * tcpInfoStride);
@@ -251,12 +248,12 @@ const udpStates = 1 << TCP_CLOSE;
 export const tcpDumps = ({ plan, congestion, program, timeWait }: TcpDumpOptions): readonly DumpRequest[] => {
   const decode = createInetDecoder("tcp", plan, true);
   const states = timeWait ? connected : connected & ~(1 << TCP_TIME_WAIT);
-  const ext = EXT_INFO | EXT_SKMEMINFO;
+  // Of memory only a listener's drops are told; asking for all sockets' would make a dump a twelfth dearer.
   return [
-    { protocol: "tcp", encode: (seq) => encodeTcpDump(seq, listening, ext), decode },
+    { protocol: "tcp", encode: (seq) => encodeTcpDump(seq, listening, EXT_INFO | EXT_SKMEMINFO), decode },
     {
       protocol: "tcp",
-      encode: (seq) => encodeTcpDump(seq, states, congestion ? ext | EXT_CONG : ext, program),
+      encode: (seq) => encodeTcpDump(seq, states, congestion ? EXT_INFO | EXT_CONG : EXT_INFO, program),
       decode,
     },
   ];

@@ -55,10 +55,10 @@ const round = async (dumps: boolean) => {
   const before = totals();
   const heard = await listen();
   const start = process.cpuUsage();
-  let running = true;
-  const churning = churn().finally(() => (running = false));
+  const over = new AbortController();
+  const churning = churn().finally(() => over.abort());
   let ticks = 0;
-  while (dumps && running) {
+  while (dumps && !over.signal.aborted) {
     await tick();
     ticks++;
     await setTimeout(tickMs);
