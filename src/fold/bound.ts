@@ -1,6 +1,6 @@
 import type { OwnAttributes, ProducerMetricOf } from "../metrics/catalogue.ts";
 import { attributeSet, type MetricColumns } from "../model/columns.ts";
-import type { SocketBatch } from "../model/socket.ts";
+import { notGiven, type SocketBatch } from "../model/socket.ts";
 import { addressText, local, networkType } from "./address.ts";
 import { SeriesTable } from "./series.ts";
 
@@ -113,7 +113,8 @@ export const foldBound = (bound: Bound, batch: SocketBatch, at: number): void =>
   }
   socket.seen = bound.tick;
   addTo(bound.table.values(bound.columns.rqueue), socket.row, batch.rqueue[at] as number);
-  addTo(bound.table.values(bound.columns.wqueue), socket.row, batch.wqueue[at] as number);
+  const wqueue = batch.wqueue[at] as number;
+  if (wqueue !== notGiven) addTo(bound.table.values(bound.columns.wqueue), socket.row, wqueue);
   // sk_drops is a u32 that wraps.
   const delta = drops >= socket.drops ? drops - socket.drops : drops - socket.drops + 4_294_967_296;
   const totals = bound.table.values(bound.columns.drops);

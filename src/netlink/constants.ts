@@ -11,9 +11,17 @@ export const SOCK_DIAG_BY_FAMILY = 20;
 /** NLM_F_REQUEST | NLM_F_ROOT | NLM_F_MATCH. */
 export const NLM_F_REQUEST_DUMP = 0x301;
 
+export const AF_UNIX = 1;
 export const AF_INET = 2;
 export const AF_INET6 = 10;
 export const AF_NETLINK = 16;
+export const AF_PACKET = 17;
+export const AF_VSOCK = 40;
+
+export const SOCK_STREAM = 1;
+export const SOCK_DGRAM = 2;
+export const SOCK_RAW = 3;
+export const SOCK_SEQPACKET = 5;
 
 export const IPPROTO_TCP = 6;
 export const IPPROTO_UDP = 17;
