@@ -20,6 +20,7 @@ const median = (values: readonly number[]): number =>
 const options = { plan: planTcpInfo(flowFields), congestion: false, program: undefined };
 const part = createSocketsPart({
   config: {
+    source: "netlink",
     protocols: ["tcp", "udp"],
     groupBy: groupBy as Grouping,
     maxGroups: 100_000,

@@ -9,12 +9,15 @@ import { readMachineId, uuidV5 } from "./kernel/identity.ts";
 import { type Libc, loadLibc } from "./kernel/libc.ts";
 import { createSockDiag } from "./kernel/netlink-socket.ts";
 import { readProcFile } from "./kernel/proc-files.ts";
+import { createProcSockets } from "./kernel/proc-sockets.ts";
 import { createResolver } from "./kernel/resolver.ts";
+import { createSocketSource } from "./kernel/socket-source.ts";
+import { createSsCommand } from "./kernel/ss-command.ts";
 import type { Attributes, Snapshot } from "./model/columns.ts";
 import type { Config, SocketsConfig } from "./model/config.ts";
 import { SourceError } from "./model/errors.ts";
 import type { Log } from "./model/log.ts";
-import type { ReadSockets, RunProbe } from "./model/sources.ts";
+import type { ReadSockets, RunProbe, SocketBackend, SocketReader } from "./model/sources.ts";
 import { dumpsOf } from "./netlink/dumps.ts";
 import { planTcpInfo } from "./netlink/tcp-info.ts";
 import { flowFields } from "./fold/flow-columns.ts";
@@ -41,7 +44,7 @@ export const tryLibc = (log: Log): Libc | undefined => {
   } catch (error) {
     log(
       "warn",
-      `the C library cannot be called: no sockets are read, and names resolve on Node's threads: ${reasonOf(error)}`,
+      `the C library cannot be called: sockets are not read by netlink, and names resolve on Node's threads: ${reasonOf(error)}`,
     );
     return undefined;
   }
@@ -54,16 +57,36 @@ const unavailable = (reason: string): ReadSockets =>
     throw new SourceError(reason);
   };
 
+/** The sock_diag backend; a protocol that it has no request for is lacking. */
+const sockDiagOf =
+  (libc: Libc): SocketBackend =>
+  (protocols) => {
+    const options = { plan: planTcpInfo(flowFields), congestion: false, program: undefined };
+    const diag = createSockDiag(libc, dumpsOf(protocols, options));
+    return {
+      read: (signal, report) => {
+        for (const each of protocols) if (dumpsOf([each], options).length === 0) report.lacking.add(each);
+        return diag.read(signal, report);
+      },
+      close: () => diag.close(),
+    };
+  };
+
 const socketSource = (
   libc: Libc | undefined,
-  { protocols }: SocketsConfig,
-): { read: ReadSockets; close: () => void } => {
+  { source, protocols }: SocketsConfig,
+  proc: string,
+  log: Log,
+): SocketReader => {
   if (platform() !== "linux") return { read: unavailable("sockets are read on Linux only"), close: () => undefined };
-  if (libc === undefined) return { read: unavailable("the C library cannot be called"), close: () => undefined };
-  return createSockDiag(
-    libc,
-    dumpsOf(protocols, { plan: planTcpInfo(flowFields), congestion: false, program: undefined }),
-  );
+  return createSocketSource({
+    source,
+    protocols,
+    netlink: libc === undefined ? "the C library cannot be called" : sockDiagOf(libc),
+    ss: createSsCommand({ proc, readFile: readProcFile, path: process.env["PATH"] ?? "" }),
+    proc: createProcSockets(proc),
+    log,
+  });
 };
 
 /** net.ipv4.ip_local_port_range, else the kernel's default. */
@@ -123,7 +146,7 @@ export const createCore = async (
       closeSockets = () => undefined;
       await ticker.replace("sockets", undefined);
     } else {
-      const { read, close } = socketSource(libc, sockets);
+      const { read, close } = socketSource(libc, sockets, paths.proc, log);
       closeSockets = close;
       const ephemeral = await readEphemeralPorts(paths.proc);
       await ticker.replace("sockets", createSocketsPart({ config: sockets, read, ephemeral, now, log }));

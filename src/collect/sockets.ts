@@ -139,7 +139,7 @@ export const createSocketsPart = (options: SocketsOptions): Part => {
     for (const protocol of report.lacking) {
       if (reportedLacking.has(protocol)) continue;
       reportedLacking.add(protocol);
-      log("warn", `this kernel gives no ${protocol} sockets by sock_diag; the others are read`);
+      log("warn", `there is no way to read ${protocol} sockets here; the others are read`);
     }
     return sockets;
   };

@@ -68,6 +68,7 @@ const socketsOf = (sockets: File["sockets"]): SocketsConfig | "off" => {
   if (sockets === false) return "off";
   const own = sockets === true || sockets === undefined ? {} : sockets;
   return {
+    source: own.source ?? defaults.sockets.source,
     protocols: own.protocols ?? defaults.sockets.protocols,
     groupBy: own.group_by ?? defaults.sockets.groupBy,
     maxGroups: own.max_groups ?? defaults.sockets.maxGroups,

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { groupings } from "../model/config.ts";
+import { groupings, socketSources } from "../model/config.ts";
 import { defaults } from "./defaults.ts";
 import { formatDuration } from "../text/duration.ts";
 import { isFault } from "../text/fault.ts";
@@ -158,6 +158,11 @@ const bounds = z
   );
 
 const sockets = block({
+  source: optional(
+    oneOf(socketSources),
+    "What sockets are read by: netlink, the command ss, or the files in /proc/net, which have no counters; auto takes the first of them that can, protocol by protocol.",
+    defaults.sockets.source,
+  ),
   protocols: optional(protocols, "Which sockets are read.", defaults.sockets.protocols),
   group_by: optional(
     oneOf(groupings),

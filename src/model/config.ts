@@ -15,7 +15,11 @@ export type Config = {
 export const groupings = ["socket", "endpoint", "host"] as const;
 export type Grouping = (typeof groupings)[number];
 
+export const socketSources = ["auto", "netlink", "ss", "proc"] as const;
+export type SocketSource = (typeof socketSources)[number];
+
 export type SocketsConfig = {
+  readonly source: SocketSource;
   readonly protocols: readonly ("tcp" | "udp")[];
   readonly groupBy: Grouping;
   /** Groups, listeners and UDP ports that keep series of their own, each; the rest shares the overflow series. */

@@ -13,6 +13,12 @@ export type DumpReport = {
 /** Reads all sockets of the agent's network namespace once, in slices. Throws `SourceError`. */
 export type ReadSockets = (signal: AbortSignal, report: DumpReport) => AsyncIterable<SocketBatch>;
 
+/** A way to read sockets that holds what it needs from one dump to the next. */
+export type SocketReader = { readonly read: ReadSockets; readonly close: () => void };
+
+/** Makes a reader of these protocols. What it has no sockets of it reports as lacking. */
+export type SocketBackend = (protocols: readonly SocketProtocol[]) => SocketReader;
+
 /** Text of a file under /proc; undefined where there is no such file. Throws `SourceError` for other failures. */
 export type ReadProcFile = (path: string) => Promise<string | undefined>;
 

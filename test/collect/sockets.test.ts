@@ -18,7 +18,14 @@ const createTest = (dumps: (readonly SocketRow[] | Error)[], lacking: readonly S
     yield batchOf(dump.slice(1));
   };
   const part = createSocketsPart({
-    config: { protocols: ["tcp", "udp"], groupBy: "endpoint", maxGroups: 10, seriesTtl: 3, rttBounds: [0.001] },
+    config: {
+      source: "auto",
+      protocols: ["tcp", "udp"],
+      groupBy: "endpoint",
+      maxGroups: 10,
+      seriesTtl: 3,
+      rttBounds: [0.001],
+    },
     read,
     ephemeral: [32_768, 60_999],
     now: () => 0,
@@ -122,11 +129,11 @@ test("a source that fails is said once, its series end once, and they come back 
   ]);
 });
 
-test("a protocol that the kernel lacks is said once", async () => {
+test("a protocol that is lacking is said once", async () => {
   const { tick, logged } = createTest([], ["udp"]);
   await tick();
   await tick();
-  expect(logged).toEqual(["warn this kernel gives no udp sockets by sock_diag; the others are read"]);
+  expect(logged).toEqual(["warn there is no way to read udp sockets here; the others are read"]);
 });
 
 test("a fault of the agent itself is not taken for one of the source", async () => {

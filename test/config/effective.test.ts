@@ -43,6 +43,7 @@ probes:
         team: edge
       udp_silence: 1s
 sockets:
+  source: auto
   protocols: [tcp, udp]
   group_by: endpoint
   max_groups: 2000
@@ -153,6 +154,7 @@ describe("round trip", () => {
     }),
     sockets: fc.option(
       fc.record({
+        source: fc.constantFrom("auto", "netlink", "ss", "proc"),
         protocols: fc.constantFrom(["tcp"] as const, ["udp", "tcp"] as const),
         groupBy: fc.constantFrom("socket", "endpoint", "host"),
         maxGroups: fc.integer({ min: 1, max: 1_000_000 }),

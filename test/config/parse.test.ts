@@ -26,6 +26,7 @@ describe("defaults", () => {
       paths: { proc: "/proc" },
       probes: { concurrency: 512, targets: [] },
       sockets: {
+        source: "auto",
         protocols: ["tcp", "udp"],
         groupBy: "endpoint",
         maxGroups: 2_000,
@@ -70,6 +71,7 @@ resource: { attributes: { team: edge, tier: 1, canary: true } }
 paths: { proc: /host/proc }
 probes: { concurrency: 7 }
 sockets:
+  source: ss
   protocols: [udp]
   group_by: socket
   max_groups: 1000000
@@ -97,7 +99,14 @@ export:
       resource: { attributes: { team: "edge", tier: 1, canary: true } },
       paths: { proc: "/host/proc" },
       probes: { concurrency: 7, targets: [] },
-      sockets: { protocols: ["udp"], groupBy: "socket", maxGroups: 1_000_000, seriesTtl: 1, rttBounds: [0.5, 1] },
+      sockets: {
+        source: "ss",
+        protocols: ["udp"],
+        groupBy: "socket",
+        maxGroups: 1_000_000,
+        seriesTtl: 1,
+        rttBounds: [0.5, 1],
+      },
       host: { sockstat: false },
       export: {
         otlp: {

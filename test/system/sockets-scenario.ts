@@ -21,7 +21,14 @@ const options = { plan: planTcpInfo(flowFields), congestion: false, program: und
 
 const createPart = (groupBy: "socket" | "endpoint" | "host") => {
   const part = createSocketsPart({
-    config: { protocols: ["tcp", "udp"], groupBy, maxGroups: 1000, seriesTtl: 1, rttBounds: [0.001, 1] },
+    config: {
+      source: "auto",
+      protocols: ["tcp", "udp"],
+      groupBy,
+      maxGroups: 1000,
+      seriesTtl: 1,
+      rttBounds: [0.001, 1],
+    },
     read: createSockDiag(loadLibc(), dumpsOf(["tcp", "udp"], options)).read,
     ephemeral: [32_768, 60_999],
     now: () => performance.now(),
