@@ -45,6 +45,9 @@ const registered: Readonly<Partial<Record<SocketProtocol, RegExp>>> = {
   vsock: /^AF_VSOCK /m,
 };
 
+/** Of getopt_long(3). */
+const unknownOption = /(?:invalid|unrecognized) option/;
+
 const rowsOfBatch = 4096;
 const systemFolders = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
 
@@ -126,7 +129,7 @@ const startSs = (file: string, words: readonly string[], signal: AbortSignal, ma
 };
 
 /** What a run for one protocol found beside the sockets. */
-type Found = { rows: number; fromProc: boolean };
+type Found = { rows: number; skipped: number; fromProc: boolean };
 
 /** Reads sockets from the text that ss(8) prints, one run a protocol. */
 export const createSsCommand = ({ proc, readFile, path, maxBytes = 268_435_456 }: SsOptions): SocketBackend => {
@@ -147,17 +150,11 @@ export const createSsCommand = ({ proc, readFile, path, maxBytes = 268_435_456 }
     const batch = createSocketBatch(rowsOfBatch, tcpInfoStride);
 
     /** Appends a socket; true where the batch is full. */
-    const append = (
-      record: SsRecord,
-      sendColumn: number,
-      reading: SsReading,
-      report: DumpReport,
-      found: Found,
-    ): boolean => {
+    const append = (record: SsRecord, sendColumn: number, reading: SsReading, found: Found): boolean => {
       let verdict = readSsRecord(record, reading, batch);
       if (verdict === "skipped" && sendColumn > 0)
         verdict = readSsRecord(withSendColumn(record, sendColumn), reading, batch);
-      if (verdict === "skipped") report.skipped++;
+      if (verdict === "skipped") found.skipped++;
       else found.rows++;
       if (verdict === "from_proc") found.fromProc = true;
       return batch.length === rowsOfBatch;
@@ -172,12 +169,12 @@ export const createSsCommand = ({ proc, readFile, path, maxBytes = 268_435_456 }
       const words = [...common, ...protocolArguments[protocol]];
       const reading: SsReading = { protocol, states: wantedStates(protocol), format, memory: true };
       const records = createSsRecords();
-      const found: Found = { rows: 0, fromProc: false };
+      const found: Found = { rows: 0, skipped: 0, fromProc: false };
       const { text, ended } = startSs(file, words, signal, maxBytes);
       batch.length = 0;
       for await (const piece of text) {
         for (const record of records.push(piece)) {
-          if (!append(record, records.sendColumn, reading, report, found) || found.fromProc) continue;
+          if (!append(record, records.sendColumn, reading, found) || found.fromProc) continue;
           yield batch;
           batch.length = 0;
           await setImmediate();
@@ -192,15 +189,15 @@ export const createSsCommand = ({ proc, readFile, path, maxBytes = 268_435_456 }
       const { code, reason, complaint } = await ended;
       signal.throwIfAborted();
       if (code === undefined) throw new SourceError(`ss ${reason}`);
-      if (code !== 0) {
-        // An ss from before this protocol.
-        if (!/option|unknown|usage/i.test(complaint))
-          throw new SourceError(`ss ${protocolArguments[protocol].join(" ")} ended with ${code}: ${complaint}`);
+      if (unknownOption.test(complaint)) {
+        // An ss from before this protocol, which says how it is used, and may still end with 0.
         report.lacking.add(protocol);
         return;
       }
-      for (const record of records.end()) append(record, records.sendColumn, reading, report, found);
-      report.skipped += records.skipped;
+      if (code !== 0)
+        throw new SourceError(`ss ${protocolArguments[protocol].join(" ")} ended with ${code}: ${complaint}`);
+      for (const record of records.end()) append(record, records.sendColumn, reading, found);
+      report.skipped += records.skipped + found.skipped;
       const mark = registered[protocol];
       const isThere = async () => mark?.test((await readFile(`${proc}/net/protocols`)) ?? "") === true;
       if (found.fromProc || (found.rows === 0 && mark !== undefined && (complaint !== "" || !(await isThere()))))

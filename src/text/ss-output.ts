@@ -209,13 +209,13 @@ const readOtherEnds = (text: string, batch: SocketBatch, row: number): string | 
   return text.slice(afterPeer);
 };
 
-/** The details that `-e` prints. */
+/** The details that `-e` prints, with `:` or in old versions `=` after their names. */
 const readDetails = (text: string, batch: SocketBatch, row: number): void => {
   // The path of a cgroup can hold spaces, and then anything.
   const cgroup = text.indexOf(" cgroup:");
   for (const word of (cgroup < 0 ? text : text.slice(0, cgroup)).split(" ")) {
-    if (word.startsWith("ino:")) batch.inode[row] = Number(word.slice(4)) || 0;
-    else if (word.startsWith("uid:")) batch.uid[row] = Number(word.slice(4)) || 0;
+    const number = /^(?:ino|uid)[:=](\d{1,10})$/.exec(word)?.[1];
+    if (number !== undefined) batch[word.startsWith("ino") ? "inode" : "uid"][row] = Number(number);
     else if (/^sk[:=][\da-f]{1,16}$/.test(word)) {
       const cookie = Number.parseInt(word.slice(3), 16);
       // Kernels before 4.1 gave their pointer, of which a number cannot hold all bits.
@@ -226,6 +226,9 @@ const readDetails = (text: string, batch: SocketBatch, row: number): void => {
 
 /** Up to the end of the last one: what stands before it can be the path of a cgroup. */
 const memory = /^.*\b(?:sk)?mem:\([^()]{0,200}?(?:,d(\d+))?\)/s;
+
+/** No version prints the memory of vsock sockets, and iproute2 7.1 loses that of netlink sockets. */
+const plain: ReadonlySet<SocketProtocol> = new Set(["vsock", "netlink"]);
 
 const congestionIndex = (name: string, names: string[]): number => {
   const known = names.indexOf(name);
@@ -278,7 +281,7 @@ export const readSsRecord = (record: SsRecord, reading: SsReading, batch: Socket
   const timeWait = rest.includes("timer:(timewait");
   const text = info === "" ? rest : `${rest} ${info}`;
   const memoryPart = memory.exec(text);
-  const withoutMemory = timeWait || stateName === "SYN-RECV" || stateName === "TIME-WAIT" || protocol === "vsock";
+  const withoutMemory = timeWait || stateName === "SYN-RECV" || stateName === "TIME-WAIT" || plain.has(protocol);
   if (reading.memory && memoryPart === null && !withoutMemory) return "from_proc";
   if (memoryPart?.[1] !== undefined) batch.drops[row] = Number(memoryPart[1]);
   if (protocol === "tcp") {
