@@ -93,19 +93,6 @@ const start = new RegExp(
     `(?:(${[...Object.keys(stateNames), "UNDEF", ...Object.keys(associationStates)].join("|")})\\s*)?(-?\\d{1,10})\\s+(-?\\d{1,10})(?:\\s+|$)`,
 );
 
-/** `address:port`; the port 0 for `*`. */
-type End = { readonly host: string; readonly port: number };
-
-const port = /^(?:\*|0|[1-9]\d{0,9})$/;
-
-const endOf = (text: string): End | undefined => {
-  const colon = text.lastIndexOf(":");
-  const digits = text.slice(colon + 1);
-  if (colon < 1 || !port.test(digits)) return undefined;
-  const host = text.slice(0, colon);
-  return { host, port: digits === "*" ? 0 : Number(digits) };
-};
-
 /** Without brackets, and without the zone or the device that the socket is bound to. */
 const bare = (host: string): string => {
   const zone = host.indexOf("%");
@@ -115,10 +102,23 @@ const bare = (host: string): string => {
   return host.endsWith("]") ? address.slice(1) : "";
 };
 
+/** `address:port`; the port 0 for `*`. */
+type End = { readonly host: string; readonly port: number };
+
+const port = /^(?:\*|0|[1-9]\d{0,9})$/;
+
+const endOf = (text: string): End | undefined => {
+  const colon = text.lastIndexOf(":");
+  const digits = text.slice(colon + 1);
+  if (colon < 1 || !port.test(digits)) return undefined;
+  const host = bare(text.slice(0, colon));
+  return { host, port: digits === "*" ? 0 : Number(digits) };
+};
+
 /** Writes both addresses and gives the socket's family; 0 where one is no address, or they are of two families. */
 const writeEnds = (local: End, peer: End, wildcard: number, batch: SocketBatch, row: number): number => {
   const write = (host: string, at: number): number =>
-    host === "*" ? -1 : writeAddress(bare(host), batch.addresses, row * 8 + at);
+    host === "*" ? -1 : writeAddress(host, batch.addresses, row * 8 + at);
   const families = [local.port <= 65_535 ? write(local.host, 0) : 0, peer.port <= 65_535 ? write(peer.host, 4) : 0];
   const [here = 0, there = 0] = families;
   if (here === 0 || there === 0) return 0;
