@@ -131,7 +131,10 @@ const startSs = (file: string, words: readonly string[], signal: AbortSignal, ma
 /** What a run for one protocol found beside the sockets. */
 type Found = { rows: number; skipped: number; fromProc: boolean };
 
-/** Reads sockets from the text that ss(8) prints, one run a protocol. */
+/**
+ * Reads sockets from the text that ss(8) prints, one run a protocol. The pipes of that run are four unix sockets, which
+ * ss sees as well.
+ */
 export const createSsCommand = ({ proc, readFile, path, maxBytes = 268_435_456 }: SsOptions): SocketBackend => {
   let known: { readonly file: string; readonly format: SsFormat } | undefined;
 
