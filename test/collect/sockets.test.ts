@@ -1,9 +1,10 @@
 import { expect, test } from "vitest";
 import { createSocketsPart } from "../../src/collect/sockets.ts";
 import { SourceError } from "../../src/model/errors.ts";
-import type { SocketProtocol } from "../../src/model/socket.ts";
+import { notGiven, type SocketProtocol } from "../../src/model/socket.ts";
 import type { ReadSockets } from "../../src/model/sources.ts";
 import { TCP_CLOSE, TCP_FIN_WAIT2, TCP_LISTEN, TCP_SYN_RECV, TCP_SYN_SENT } from "../../src/netlink/constants.ts";
+import { tcpInfoFields } from "../../src/netlink/tcp-info.ts";
 import { endedOf, pointsOf, valuesOf } from "../kit/points.ts";
 import { batchOf, type SocketRow } from "../kit/sockets.ts";
 
@@ -134,6 +135,24 @@ test("a protocol that is lacking is said once", async () => {
   await tick();
   await tick();
   expect(logged).toEqual(["warn there is no way to read udp sockets here; the others are read"]);
+});
+
+test("a source without cookies and counters: flows are counted and kept, what it does not know is absent", async () => {
+  const nothing = Object.fromEntries(tcpInfoFields.map((field) => [field, undefined]));
+  const bound = { ...listener, cookie: -1, wqueue: notGiven, rqueue: 3, drops: Number.NaN };
+  const dump = [bound, { ...server, cookie: -2, info: nothing, drops: Number.NaN }];
+  const { tick } = createTest([dump, dump, dump]);
+  await tick();
+  await tick();
+  const { columns } = await tick();
+  const metrics = Object.fromEntries(pointsOf(columns).map(({ metric, value }) => [metric, value]));
+  expect(metrics).toEqual({
+    "sockscope.flow.count": 1,
+    "sockscope.flow.opened": 0,
+    "sockscope.flow.closed": 0,
+    "sockscope.flow.queue.usage": 0,
+    "sockscope.listener.accept_queue.usage": 3,
+  });
 });
 
 test("a fault of the agent itself is not taken for one of the source", async () => {
