@@ -9,16 +9,19 @@ import { readMachineId, uuidV5 } from "./kernel/identity.ts";
 import { type Libc, loadLibc } from "./kernel/libc.ts";
 import { createSockDiag } from "./kernel/netlink-socket.ts";
 import { readProcFile } from "./kernel/proc-files.ts";
+import { createProcSockets } from "./kernel/proc-sockets.ts";
 import { createResolver } from "./kernel/resolver.ts";
+import { createSocketSource } from "./kernel/socket-source.ts";
+import { createSsCommand } from "./kernel/ss-command.ts";
 import type { Attributes, Snapshot } from "./model/columns.ts";
 import type { Config, SocketsConfig } from "./model/config.ts";
 import { SourceError } from "./model/errors.ts";
 import type { Log } from "./model/log.ts";
-import type { ReadSockets, RunProbe, SubscribeDestroyEvents } from "./model/sources.ts";
+import type { ReadSockets, RunProbe, SocketBackend, SocketReader, SubscribeDestroyEvents } from "./model/sources.ts";
 import { createGrouping } from "./fold/flow-group.ts";
 import { subscribeDestroyEvents } from "./kernel/destroy-events.ts";
 import { createInetDecoder } from "./netlink/inet-diag.ts";
-import { dumpsOf } from "./netlink/dumps.ts";
+import { type DumpOptions, dumpsOf } from "./netlink/dumps.ts";
 import { planTcpInfo } from "./netlink/tcp-info.ts";
 import { flowFields } from "./fold/flow-columns.ts";
 import { runProbe } from "./probe/index.ts";
@@ -44,7 +47,7 @@ export const tryLibc = (log: Log): Libc | undefined => {
   } catch (error) {
     log(
       "warn",
-      `the C library cannot be called: no sockets are read, and names resolve on Node's threads: ${reasonOf(error)}`,
+      `the C library cannot be called: sockets are not read by netlink, and names resolve on Node's threads: ${reasonOf(error)}`,
     );
     return undefined;
   }
@@ -57,31 +60,43 @@ const unavailable = (reason: string): ReadSockets =>
     throw new SourceError(reason);
   };
 
-type SocketSource = {
-  readonly read: ReadSockets;
-  readonly subscribe: SubscribeDestroyEvents | undefined;
-  readonly close: () => void;
-};
+type SocketSource = SocketReader & { readonly subscribe: SubscribeDestroyEvents | undefined };
 
-const without = (reason: string): SocketSource => ({
-  read: unavailable(reason),
-  subscribe: undefined,
-  close: () => undefined,
-});
+/** The sock_diag backend; a protocol that it has no request for is lacking. */
+const sockDiagOf =
+  (libc: Libc, options: DumpOptions): SocketBackend =>
+  (protocols) => {
+    const diag = createSockDiag(libc, dumpsOf(protocols, options));
+    return {
+      read: (signal, report) => {
+        for (const each of protocols) if (dumpsOf([each], options).length === 0) report.lacking.add(each);
+        return diag.read(signal, report);
+      },
+      close: diag.close,
+    };
+  };
 
-const socketSource = (
-  libc: Libc | undefined,
-  { protocols, metrics, groupBy, timeWait }: SocketsConfig,
-): SocketSource => {
-  if (platform() !== "linux") return without("sockets are read on Linux only");
-  if (libc === undefined) return without("the C library cannot be called");
+const socketSource = (libc: Libc | undefined, config: SocketsConfig, proc: string, log: Log): SocketSource => {
+  if (platform() !== "linux")
+    return { read: unavailable("sockets are read on Linux only"), subscribe: undefined, close: () => undefined };
+  const { source, protocols, metrics, groupBy, timeWait } = config;
   const plan = planTcpInfo(flowFields(metrics));
   const { needsCongestion } = createGrouping(groupBy);
-  const { read, close } = createSockDiag(
-    libc,
-    dumpsOf(protocols, { plan, congestion: needsCongestion, program: undefined, timeWait: timeWait === "dump" }),
-  );
-  return { read, subscribe: () => subscribeDestroyEvents(libc, createInetDecoder("tcp", plan, true)), close };
+  const options = { plan, congestion: needsCongestion, program: undefined, timeWait: timeWait === "dump" };
+  const reader = createSocketSource({
+    source,
+    protocols,
+    netlink: libc === undefined ? "the C library cannot be called" : sockDiagOf(libc, options),
+    ss: createSsCommand({ proc, readFile: readProcFile, path: process.env["PATH"] ?? "" }),
+    proc: createProcSockets(proc),
+    log,
+  });
+  // Events tell a socket by its cookie, which texts do not always have.
+  const hears = libc !== undefined && (source === "auto" || source === "netlink");
+  return {
+    ...reader,
+    subscribe: hears ? () => subscribeDestroyEvents(libc, createInetDecoder("tcp", plan, true)) : undefined,
+  };
 };
 
 /** net.ipv4.ip_local_port_range, else the kernel's default. */
@@ -141,7 +156,7 @@ export const createCore = async (
       closeSockets = () => undefined;
       await ticker.replace("sockets", undefined);
     } else {
-      const { read, subscribe, close } = socketSource(libc, sockets);
+      const { read, subscribe, close } = socketSource(libc, sockets, paths.proc, log);
       const ephemeral = await readEphemeralPorts(paths.proc);
       const part = createSocketsPart({ config: sockets, read, subscribe, owners: undefined, ephemeral, now, log });
       closeSockets = () => {

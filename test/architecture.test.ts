@@ -16,7 +16,7 @@ const rules: Readonly<Record<string, Rule>> = {
   model: { imports: [], pure: true },
   metrics: { imports: ["model"], pure: true },
   netlink: { imports: ["model"], pure: true },
-  text: { imports: ["model"], pure: true },
+  text: { imports: ["model", "netlink"], pure: true },
   fold: { imports: ["model", "metrics", "netlink"], pure: true },
   config: { imports: ["model", "text"], pure: true },
   "config/load": { imports: ["model", "text"], pure: false },

@@ -25,7 +25,7 @@ import { SourceError } from "../model/errors.ts";
 import type { Log } from "../model/log.ts";
 import type { Owners } from "../model/owner.ts";
 import type { SocketProtocol } from "../model/socket.ts";
-import type { DumpReport, ReadSockets, SubscribeDestroyEvents } from "../model/sources.ts";
+import { type DumpReport, emptyReport, type ReadSockets, type SubscribeDestroyEvents } from "../model/sources.ts";
 import { inSlices, type Part } from "./reading.ts";
 import { createSocketEvents } from "./socket-events.ts";
 import { askForOwners, createSocketFold, foldBatch, foldWaiting, restartFold, type SocketFold } from "./socket-fold.ts";
@@ -92,15 +92,14 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
     for (const protocol of lacking) {
       if (reportedLacking.has(protocol)) continue;
       reportedLacking.add(protocol);
-      log("warn", `this kernel gives no ${protocol} sockets by sock_diag; the others are read`);
+      log("warn", `there is no way to read ${protocol} sockets here; the others are read`);
     }
   };
 
   /** Before the first dump nobody is known: those who hold sockets now are looked for all at once. */
   const meetOwners = async (signal: AbortSignal): Promise<void> => {
     if (looksForOwners === undefined || fold.flows.lastTime > 0) return;
-    const report: DumpReport = { skipped: 0, lacking: new Set(), retries: 0, restart: () => undefined };
-    for await (const batch of read(signal, report)) askForOwners(fold, batch);
+    for await (const batch of read(signal, emptyReport())) askForOwners(fold, batch);
     await looksForOwners.refresh(signal);
   };
 

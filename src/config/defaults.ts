@@ -6,6 +6,7 @@ export const defaults = {
   proc: "/proc",
   probes: { intervalMs: 30_000, timeoutMs: 5_000, concurrency: 512, silenceMs: 1_000 },
   sockets: {
+    source: "auto",
     protocols: ["tcp", "udp"],
     timeWait: "sockstat",
     groupBy: "endpoint",

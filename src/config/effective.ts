@@ -48,6 +48,7 @@ export const renderEffective = (config: Config): string => {
       sockets === "off"
         ? "off"
         : {
+            source: sockets.source,
             protocols: sockets.protocols,
             time_wait: sockets.timeWait,
             group_by: sockets.groupBy,

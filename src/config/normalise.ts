@@ -76,6 +76,7 @@ const socketsOf = (sockets: File["sockets"]): SocketsConfig | "off" => {
   const own = sockets === true || sockets === undefined ? {} : sockets;
   const metrics = familiesOf(own.metrics);
   return {
+    source: own.source ?? defaults.sockets.source,
     protocols: own.protocols ?? defaults.sockets.protocols,
     timeWait: own.time_wait ?? defaults.sockets.timeWait,
     groupBy: own.group_by ?? defaults.sockets.groupBy,

@@ -5,6 +5,7 @@ import {
   groupAttributeNames,
   groupings,
   rankings,
+  socketSources,
   timeWaitSources,
 } from "../model/config.ts";
 import { socketProtocols } from "../model/socket.ts";
@@ -204,6 +205,11 @@ const families = {
 
 /** `sockets`, as far as its own keys go. */
 export const sockets = block({
+  source: optional(
+    oneOf(socketSources),
+    "What sockets are read by: netlink, the command ss, or the files in /proc/net, which have no counters; auto takes the first of them that can, protocol by protocol.",
+    defaults.sockets.source,
+  ),
   protocols: optional(
     protocols,
     "Which sockets are read: tcp has flows, tcp and unix have listeners, udp has ports; all others and unix are counted by type and state.",

@@ -13,7 +13,6 @@ export const unbuiltKeys: Readonly<Record<string, string>> = {
   "probes.targets[].expect": "remove it",
   "probes.targets[].attempts": "remove it",
   "probes.targets[].all_addresses": "remove it",
-  "sockets.source": "remove it",
   "sockets.namespaces": "remove it",
   "sockets.select": "remove it, all sockets are read",
   "host.netstat": "remove it",

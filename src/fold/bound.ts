@@ -1,6 +1,6 @@
 import type { OwnAttributes, ProducerMetricOf } from "../metrics/catalogue.ts";
 import { type Attributes, attributeSet, type MetricColumns } from "../model/columns.ts";
-import { protocolIndex, type SocketBatch } from "../model/socket.ts";
+import { notGiven, protocolIndex, type SocketBatch } from "../model/socket.ts";
 import { addressText, local, networkType } from "./address.ts";
 import {
   abandonKnown,
@@ -114,7 +114,8 @@ export const foldBound = (bound: Bound, batch: SocketBatch, at: number): void =>
   });
   if (socket === undefined) return;
   addTo(bound.table.values(bound.columns.rqueue), socket.row, batch.rqueue[at] as number);
-  addTo(bound.table.values(bound.columns.wqueue), socket.row, batch.wqueue[at] as number);
+  const wqueue = batch.wqueue[at] as number;
+  if (wqueue !== notGiven) addTo(bound.table.values(bound.columns.wqueue), socket.row, wqueue);
   // The overflow series has sockets with drops and sockets without.
   if (!Number.isNaN(drops)) addTo(bound.table.values(bound.columns.drops), socket.row, takeDrops(socket, drops));
 };

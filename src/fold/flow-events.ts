@@ -67,6 +67,10 @@ const merge = (flows: Flows, slot: number, batch: SocketBatch, at: number, facts
  */
 export const foldEvent = (flows: Flows, batch: SocketBatch, at: number, facts: FlowFacts): void => {
   const cookie = batch.cookie[at] as number;
+  if (flows.substituted) {
+    flows.events.ignored++;
+    return;
+  }
   flows.destroyed?.add(cookie);
   const slot = flows.slotOfCookie.get(cookie);
   const outcome = slot === undefined ? countWhole(flows, batch, at, facts) : merge(flows, slot, batch, at, facts);

@@ -147,6 +147,8 @@ export const createFlows = (options: FlowOptions) => {
     lastTime: 0,
     /** Destroy events come: a flow that a dump does not show any more may still have counted on. */
     hasEvents: false,
+    /** Sockets come without their cookies, so that no event can be told from a flow that a dump has shown. */
+    substituted: false,
     events: { merged: 0, counted: 0, erased: 0, undecided: 0, ignored: 0 } as Record<EventOutcome, number>,
     /** Cookies destroyed since this dump began, which it may show all the same; undefined between dumps. */
     destroyed: undefined as Set<number> | undefined,

@@ -84,6 +84,7 @@ const openFlow = (flows: Flows, batch: SocketBatch, at: number, facts: FlowFacts
   const slot = flows.freeSlots.pop() ?? flows.slots++;
   if (slot >= flows.cookies.length) growSlots(flows);
   const cookie = batch.cookie[at] as number;
+  if (cookie < 0) flows.substituted = true;
   const younger = isYounger(flows, cookie);
   flows.slotOfCookie.set(cookie, slot);
   flows.cookies[slot] = cookie;

@@ -76,7 +76,11 @@ export type EventMode = (typeof eventModes)[number];
 export const timeWaitSources = ["sockstat", "dump"] as const;
 export type TimeWaitSource = (typeof timeWaitSources)[number];
 
+export const socketSources = ["auto", "netlink", "ss", "proc"] as const;
+export type SocketSource = (typeof socketSources)[number];
+
 export type SocketsConfig = {
+  readonly source: SocketSource;
   readonly protocols: readonly SocketProtocol[];
   /** Where TIME_WAIT sockets are counted. */
   readonly timeWait: TimeWaitSource;

@@ -27,6 +27,9 @@ export const protocolIndex = {
   netlink: 9,
 } as const satisfies Record<SocketProtocol, number>;
 
+/** In the queues: the source does not give it (/proc/net has no backlog, and no queues of unix sockets). */
+export const notGiven = 0xffffffff;
+
 /**
  * Sockets as columns, one row each: what a socket source yields. A batch is reused: it is valid until the next one is
  * asked for. A row is whole: its source sets every column of it (`resetRow`), those that it cannot know to the value
@@ -49,8 +52,8 @@ export type SocketBatch = {
   /** The device that the socket is bound to; 0: none. */
   readonly ifindex: Uint32Array;
   /**
-   * Unique for the life of the socket, over the host since Linux 5.4. A source that has no cookies gives a number that
-   * stays the same from dump to dump.
+   * Unique for the life of the socket, over the host since Linux 5.4. A source that has no cookies gives a negative
+   * number that stays the same from dump to dump.
    */
   readonly cookie: Float64Array;
   readonly uid: Uint32Array;
@@ -62,9 +65,9 @@ export type SocketBatch = {
   readonly congestion: Uint8Array;
   /** Names of congestion control algorithms, as they were met; the first is empty. */
   readonly congestionNames: string[];
-  /** Bytes not read; of a listener: connections not accepted. */
+  /** Bytes not read; of a listener: connections not accepted. `notGiven` where it is not given. */
   readonly rqueue: Uint32Array;
-  /** Bytes not sent or not acknowledged; of a listener: the backlog. */
+  /** Bytes not sent or not acknowledged; of a listener: the backlog. `notGiven` where it is not given. */
   readonly wqueue: Uint32Array;
   /** SK_MEMINFO_DROPS; NaN where it was not given. */
   readonly drops: Float64Array;

@@ -32,6 +32,20 @@ export type DestroyEvents = {
 /** Begins to hear of destroyed sockets. Throws `SourceError` where that is not to be had. */
 export type SubscribeDestroyEvents = () => DestroyEvents;
 
+/** A report of a dump whose reader keeps nothing that a second try would double. */
+export const emptyReport = (): DumpReport => ({
+  skipped: 0,
+  lacking: new Set(),
+  retries: 0,
+  restart: () => undefined,
+});
+
+/** A way to read sockets that holds what it needs from one dump to the next. */
+export type SocketReader = { readonly read: ReadSockets; readonly close: () => void };
+
+/** Makes a reader of these protocols. What it has no sockets of it reports as lacking. */
+export type SocketBackend = (protocols: readonly SocketProtocol[]) => SocketReader;
+
 /** Text of a file under /proc; undefined where there is no such file. Throws `SourceError` for other failures. */
 export type ReadProcFile = (path: string) => Promise<string | undefined>;
 

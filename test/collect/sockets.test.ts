@@ -4,7 +4,7 @@ import { createSocketsPart } from "../../src/collect/sockets.ts";
 import { defaults } from "../../src/config/defaults.ts";
 import type { SocketsConfig } from "../../src/model/config.ts";
 import { SourceError } from "../../src/model/errors.ts";
-import type { SocketProtocol } from "../../src/model/socket.ts";
+import { notGiven, type SocketProtocol } from "../../src/model/socket.ts";
 import type { ReadSockets } from "../../src/model/sources.ts";
 import {
   TCP_CLOSE,
@@ -14,6 +14,7 @@ import {
   TCP_SYN_SENT,
   TCP_TIME_WAIT,
 } from "../../src/netlink/constants.ts";
+import { tcpInfoFields } from "../../src/netlink/tcp-info.ts";
 import { endedOf, pointsOf, valuesOf } from "../kit/points.ts";
 import { batchOf, type SocketRow } from "../kit/sockets.ts";
 
@@ -147,11 +148,29 @@ test("a source that fails is said once, its series end once, and they come back 
   ]);
 });
 
-test("a protocol that the kernel lacks is said once", async () => {
+test("a protocol that is lacking is said once", async () => {
   const { tick, logged } = createTest([], ["udp"]);
   await tick();
   await tick();
-  expect(logged).toEqual(["warn this kernel gives no udp sockets by sock_diag; the others are read"]);
+  expect(logged).toEqual(["warn there is no way to read udp sockets here; the others are read"]);
+});
+
+test("a source without cookies and counters: flows are counted and kept, what it does not know is absent", async () => {
+  const nothing = Object.fromEntries(tcpInfoFields.map((field) => [field, undefined]));
+  const bound = { ...listener, cookie: -1, wqueue: notGiven, rqueue: 3, drops: Number.NaN };
+  const dump = [bound, { ...server, cookie: -2, info: nothing, drops: Number.NaN }];
+  const { tick } = createTest([dump, dump, dump]);
+  await tick();
+  await tick();
+  const { columns } = await tick();
+  const metrics = Object.fromEntries(pointsOf(columns).map(({ metric, value }) => [metric, value]));
+  expect(metrics).toEqual({
+    "sockscope.flow.count": 1,
+    "sockscope.flow.opened": 0,
+    "sockscope.flow.closed": 0,
+    "sockscope.flow.queue.usage": 0,
+    "sockscope.listener.accept_queue.usage": 3,
+  });
 });
 
 test("a fault of the agent itself is not taken for one of the source", async () => {
@@ -217,7 +236,7 @@ test("sockets of other protocols are counted by type and state, and unix listene
   });
   expect(pointsOf(reading.columns).filter(({ metric }) => metric.startsWith("sockscope.flow."))).toEqual([]);
   expect(valuesOf(reading.columns, "sockscope.udp.drops")).toEqual({});
-  expect(logged).toEqual(["warn this kernel gives no sctp sockets by sock_diag; the others are read"]);
+  expect(logged).toEqual(["warn there is no way to read sctp sockets here; the others are read"]);
 });
 
 test("TIME_WAIT sockets are counted by address family where they are dumped, and are no flows", async () => {

@@ -51,6 +51,7 @@ probes:
         team: edge
       udp_silence: 1s
 sockets:
+  source: auto
   protocols: [tcp, udp]
   time_wait: sockstat
   group_by: endpoint
@@ -181,6 +182,7 @@ describe("round trip", () => {
     }),
     sockets: fc.option(
       fc.record({
+        source: fc.constantFrom("auto", "netlink", "ss", "proc"),
         protocols: fc.subarray([...socketProtocols], { minLength: 1 }),
         timeWait: fc.constantFrom("sockstat", "dump"),
         groupBy: fc.oneof(

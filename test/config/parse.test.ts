@@ -26,6 +26,7 @@ describe("defaults", () => {
       paths: { proc: "/proc" },
       probes: { concurrency: 512, targets: [] },
       sockets: {
+        source: "auto",
         protocols: ["tcp", "udp"],
         timeWait: "sockstat",
         groupBy: "endpoint",
@@ -74,6 +75,7 @@ resource: { attributes: { team: edge, tier: 1, canary: true } }
 paths: { proc: /host/proc }
 probes: { concurrency: 7 }
 sockets:
+  source: ss
   protocols: [udp, netlink]
   time_wait: dump
   group_by: socket
@@ -106,6 +108,7 @@ export:
       paths: { proc: "/host/proc" },
       probes: { concurrency: 7, targets: [] },
       sockets: {
+        source: "ss",
         protocols: ["udp", "netlink"],
         timeWait: "dump",
         groupBy: "socket",

@@ -151,7 +151,7 @@ export: { otlp: { endpoint: "http://127.0.0.1:${receiver.port}" }, prometheus: {
   test("a sandbox without netlink: said once, and the other sources go on", async () => {
     await using echo = await startEcho();
     const targets = `probes: { interval: 200ms, timeout: 100ms, targets: [ "tcp://127.0.0.1:${echo.port}" ] }`;
-    using file = configFile([fast, page, targets].join("\n"));
+    using file = configFile([fast, page, targets, "sockets: { source: netlink }"].join("\n"));
     await using agent = startAgent(file.path, { NODE_OPTIONS: `--require=${root}/test/kit/no-netlink.cjs` });
     const url = await agent.pageUrl();
     const read = async (series: string) => valueOf(await (await fetch(`${url}/metrics`)).text(), series);
@@ -168,6 +168,31 @@ export: { otlp: { endpoint: "http://127.0.0.1:${receiver.port}" }, prometheus: {
       ),
     ).toBeUndefined();
     expect(agent.lines.filter(({ message }) => message.includes("sockets cannot be read"))).toHaveLength(1);
+    expect(await agent.stop()).toEqual({ code: 0, signal: null });
+  });
+
+  test("a sandbox without netlink: sockets come from /proc, without what is not there", async () => {
+    await using echo = await startEcho();
+    await using flow = await openFlow(echo.port, 1000);
+    expect(flow.localPort).toBeGreaterThan(0);
+    using file = configFile(["collection: { interval: 500ms, timeout: 500ms }", page].join("\n"));
+    await using agent = startAgent(file.path, { NODE_OPTIONS: `--require=${root}/test/kit/no-netlink.cjs` });
+    const url = await agent.pageUrl();
+    const { level, message } = await agent.logged(/^tcp sockets are read/);
+    expect(level).toBe("warn");
+    expect(message).toMatch(/^tcp sockets are read from \/proc, without struct tcp_info: .*EACCES; ss has none$/);
+    const established =
+      'system_network_connection_count{network_transport="tcp",network_connection_state="established",network_type="ipv4"}';
+    await expect
+      .poll(async () => valueOf(await (await fetch(`${url}/metrics`)).text(), established), { timeout: 5000 })
+      .toBeGreaterThanOrEqual(2);
+    const text = await (await fetch(`${url}/metrics`)).text();
+    expect(valueOf(text, 'sockscope_agent_capability{sockscope_agent_source="sockets"}')).toBe(1);
+    expect(text).toMatch(/^sockscope_flow_count\{.*"server".*\} [1-9]/m);
+    expect(text).toMatch(/^sockscope_listener_accept_queue_usage\{/m);
+    expect(text).not.toMatch(
+      /^sockscope_(?:flow_io|flow_rtt|flow_retransmits|listener_accept_queue_limit|listener_drops)/m,
+    );
     expect(await agent.stop()).toEqual({ code: 0, signal: null });
   });
 

@@ -14,6 +14,8 @@ const c = {
 
 const AF_UNIX = 1;
 const AF_INET = 2;
+const SOCK_RAW = 3;
+const IPPROTO_ICMP = 1;
 const SOCK_CLOEXEC = 0o2000000;
 export const socketTypes = { stream: 1, dgram: 2, seqpacket: 5 } as const;
 
@@ -39,6 +41,12 @@ const bound = (family: number, type: number, address: Uint8Array, backlog: numbe
       for (const each of [...accepted, fd]) c.close(each);
     },
   };
+};
+
+/** A raw socket of IPv4 and ICMP, which needs CAP_NET_RAW. */
+export const openRawIcmp = (): Disposable => {
+  const fd = checked(c.socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP));
+  return { [Symbol.dispose]: () => void c.close(fd) };
 };
 
 /** A TCP listener that accepts nothing of its own accord: with backlog 0 one connection waits, and the next SYN is dropped. */

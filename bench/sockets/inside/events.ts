@@ -49,6 +49,16 @@ const totals = () => ({
   opened: receiver.sum("sockscope.flow.opened"),
 });
 
+const tickUntil = async (over: AbortSignal): Promise<number> => {
+  let ticks = 0;
+  while (!over.aborted) {
+    await tick();
+    ticks++;
+    await setTimeout(tickMs);
+  }
+  return ticks;
+};
+
 /** Counts one churn; `missed` is how far that is from what the C program counted, over bytes and flows. */
 const round = async (dumps: boolean) => {
   await tick();
@@ -57,12 +67,7 @@ const round = async (dumps: boolean) => {
   const start = process.cpuUsage();
   const over = new AbortController();
   const churning = churn().finally(() => over.abort());
-  let ticks = 0;
-  while (dumps && !over.signal.aborted) {
-    await tick();
-    ticks++;
-    await setTimeout(tickMs);
-  }
+  const ticks = dumps ? await tickUntil(over.signal) : 0;
   await churning;
   // Within two turns of the drain's timer everything has been read.
   await setTimeout(100);
