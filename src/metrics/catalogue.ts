@@ -23,11 +23,13 @@ type AttributeRow =
 
 /** Every attribute that a metric can carry, beside those that a target or the resource names in the configuration. */
 export const attributes = {
+  "container.id": { type: "string", description: "The container's id, or the name that its manager gave it." },
   "error.type": {
     type: "string",
     values: [...new Set([...targetErrors, ...agentErrors])],
     description: "Why, from errno and codes.",
   },
+  "k8s.pod.uid": { type: "string", description: "The UID of the pod; of a static pod, the hash in its stead." },
   "network.connection.state": {
     type: "string",
     values: connectionStates,
@@ -55,12 +57,21 @@ export const attributes = {
     type: "boolean",
     description: "True on the series that holds what had no room for a series of its own.",
   },
+  "process.executable.name": {
+    type: "string",
+    description: "Base name of the executable, or the kernel's name of the process.",
+  },
+  "process.pid": {
+    type: "int",
+    description: "The process that holds the socket; the lowest pid where several do.",
+  },
   "server.address": { type: "string", description: "The target's host as configured, or the path of a unix socket." },
   "server.port": { type: "int", description: "The target's port." },
   "sockscope.agent.source": {
     type: "string",
-    values: ["sockets", "sockstat"],
-    description: "What the agent reads or asks.",
+    values: ["sockets", "sockstat", "cgroups", "processes", "all_processes"],
+    description:
+      "What the agent reads or asks. cgroups: the names of the host's cgroups; processes: the files of its own user's processes; all_processes: those of every process.",
   },
   "sockscope.destination": { type: "string", description: "Host and port of an OTLP destination." },
   "sockscope.drop.reason": {
@@ -87,6 +98,7 @@ export const attributes = {
     values: ["groups", "listeners", "udp_ports"],
     description: "A set of series with a budget.",
   },
+  "sockscope.systemd.unit": { type: "string", description: "The systemd unit, spelled as systemctl takes it." },
 } as const satisfies Record<string, AttributeRow>;
 
 export type AttributeName = keyof typeof attributes;
