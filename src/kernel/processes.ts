@@ -29,8 +29,10 @@ export type ProcessStats = {
   readonly processes: number;
   /** Processes whose files could not be read. */
   readonly unreadable: number;
-  /** Links of open files that were read since the start. */
+  /** Links of open files that were read since the start to find sockets, */
   readonly links: number;
+  /** and to make sure of those that were found. */
+  readonly checks: number;
 };
 
 export type Processes = ProcessSource & { readonly stats: () => ProcessStats };
@@ -62,6 +64,8 @@ type Known = {
 /** An inode that was asked for. */
 type Socket = {
   process: Known | undefined;
+  /** The descriptor that the process has it by. */
+  fd: number;
   /** The ticks in which it was first and last asked for. */
   readonly since: number;
   asked: number;
@@ -184,11 +188,14 @@ export const createProcesses = ({ proc, log, budget = 20_000 }: ProcessesOptions
   const sockets = new Map<number, Socket>();
   /** Those of them that are looked for. */
   const wanted = new Map<number, Socket>();
+  /** Inodes that were found in the last tick. */
+  let unsure: number[] = [];
   let tick = 0; // counts the refreshes
   let sweep = 0;
   let sweeping = false;
   let readings = 0;
   let links = 0;
+  let checks = 0;
   let work = 0;
   let left = 0; // of the tick's budget
   let reach: ProcessReach = "none";
@@ -239,7 +246,7 @@ export const createProcesses = ({ proc, log, budget = 20_000 }: ProcessesOptions
   };
 
   /** A link to a socket, in the files of a process. */
-  const meet = (process: Known, inode: number): void => {
+  const meet = (process: Known, inode: number, fd: number): void => {
     const socket = sockets.get(inode);
     if (socket === undefined) return;
     const owner = socket.process;
@@ -250,8 +257,35 @@ export const createProcesses = ({ proc, log, budget = 20_000 }: ProcessesOptions
       socket.process = process;
       process.holds.add(inode);
       wanted.delete(inode);
+      unsure.push(inode);
     }
+    socket.fd = fd;
     socket.seen = readings;
+  };
+
+  const holdsStill = (process: Known, inode: number, fd: number): boolean => {
+    try {
+      return parseSocketLink(linkOf(`${folderOf(process)}/fd/${fd}`) ?? "") === inode;
+    } catch {
+      return true;
+    }
+  };
+
+  /** A server that accepts, forks and closes has a connection for a moment, which is its child's then. */
+  const check = async (signal: AbortSignal): Promise<void> => {
+    const found = unsure;
+    unsure = found.slice(budget);
+    for (const inode of found.slice(0, budget)) {
+      const socket = sockets.get(inode);
+      if (socket?.process === undefined) continue;
+      checks++;
+      work++;
+      if (!holdsStill(socket.process, inode, socket.fd)) {
+        socket.process.holds.delete(inode);
+        sockets.delete(inode);
+      }
+      if (!(await breathe(signal))) return;
+    }
   };
 
   /** The highest first: a new socket is among them more often than not. */
@@ -291,7 +325,7 @@ export const createProcesses = ({ proc, log, budget = 20_000 }: ProcessesOptions
       left--;
       work++;
       const inode = link === undefined ? 0 : parseSocketLink(link);
-      if (inode !== 0) meet(process, inode);
+      if (inode !== 0) meet(process, inode, fd);
     }
     process.sweep = sweep;
     process.below = everything;
@@ -413,7 +447,16 @@ export const createProcesses = ({ proc, log, budget = 20_000 }: ProcessesOptions
         socket.asked = tick;
         return socket.process?.info;
       }
-      const added: Socket = { process: undefined, since: tick, asked: tick, seen: 0, sweep: 0, misses: 0, until: 0 };
+      const added: Socket = {
+        process: undefined,
+        fd: -1,
+        since: tick,
+        asked: tick,
+        seen: 0,
+        sweep: 0,
+        misses: 0,
+        until: 0,
+      };
       sockets.set(inode, added);
       wanted.set(inode, added);
       return undefined;
@@ -425,6 +468,7 @@ export const createProcesses = ({ proc, log, budget = 20_000 }: ProcessesOptions
         if (process.holds.size > 0) identify(process);
         if (!(await breathe(signal))) return;
       }
+      await check(signal);
       forget();
       if (tick > 1 && wanted.size === 0) return;
       const listed = await list(signal);
@@ -436,7 +480,7 @@ export const createProcesses = ({ proc, log, budget = 20_000 }: ProcessesOptions
           if (!(await breathe(signal))) break;
         }
       }
-      settleReach(listed);
+      if (!signal.aborted) settleReach(listed);
     },
     capability: () => reach,
     stats: () => ({
@@ -445,6 +489,7 @@ export const createProcesses = ({ proc, log, budget = 20_000 }: ProcessesOptions
       processes: processes.size,
       unreadable: [...processes.values()].filter(({ readable }) => readable === false).length,
       links,
+      checks,
     }),
   };
 };

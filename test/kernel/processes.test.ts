@@ -130,6 +130,22 @@ describe.skipIf(process.platform !== "linux")("a directory like /proc", () => {
     expect(pidOf(101)).toBe(10);
   });
 
+  test("a connection that its server has closed by the next tick is its child's", async () => {
+    const proc = open();
+    proc.start(10, [100, 101]);
+    const { tick, pidOf, stats } = create(proc.path);
+    await tick(100, 101);
+    proc.start(11, [101]);
+    proc.close(10, 101);
+    await tick(100, 101);
+    await tick(100, 101);
+    expect([pidOf(100), pidOf(101)]).toEqual([10, 11]);
+    const { checks } = stats();
+    await tick(100, 101);
+    await tick(100, 101);
+    expect(stats().checks).toBe(checks + 1);
+  });
+
   test("a process with the pid of one that ended owns none of its sockets", async () => {
     const proc = open();
     proc.start(10, [100], { comm: "old", starttime: 5 });
