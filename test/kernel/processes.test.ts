@@ -211,6 +211,20 @@ describe.skipIf(process.platform !== "linux")("a directory like /proc", () => {
     expect(reads.slice(1)).toEqual(reads.slice(1).map(() => 0));
   });
 
+  test.each([
+    ["all", 2],
+    ["own", 1],
+  ])("%s processes can be read; where the first one is hidden, so are others", async (reach, hidden) => {
+    const proc = open();
+    proc.start(2, []);
+    proc.end(hidden);
+    const { tick, capability, lines } = create(proc.path);
+    await tick();
+    await tick(100);
+    expect(capability()).toBe(reach);
+    expect(lines).toHaveLength(reach === "all" ? 0 : 1);
+  });
+
   test("without a /proc there are no processes, which is said once", async () => {
     const { tick, capability, lines } = create("/nonexistent");
     await tick(100);
