@@ -2,9 +2,12 @@ import { hostname, platform } from "node:os";
 import { performance } from "node:perf_hooks";
 import { createHostPart } from "./collect/host.ts";
 import { createProbesPart, type ProbesPart } from "./collect/probes.ts";
+import { createOwners, type OwnersPart } from "./collect/owners.ts";
 import { createSocketsPart } from "./collect/sockets.ts";
 import { createTicker, type Ticker } from "./collect/tick.ts";
 import { createTelemetry, type Telemetry } from "./export/otel.ts";
+import { createCgroups } from "./kernel/cgroups.ts";
+import { createProcesses } from "./kernel/processes.ts";
 import { readMachineId, uuidV5 } from "./kernel/identity.ts";
 import { type Libc, loadLibc } from "./kernel/libc.ts";
 import { createSockDiag } from "./kernel/netlink-socket.ts";
@@ -99,6 +102,17 @@ const socketSource = (libc: Libc | undefined, config: SocketsConfig, proc: strin
   };
 };
 
+/** Owners of sockets, as far as the grouping asks for them. */
+const ownersOf = ({ groupBy }: SocketsConfig, paths: Config["paths"], log: Log): OwnersPart | undefined => {
+  const { needsProcess, needsCgroup } = createGrouping(groupBy);
+  if (platform() !== "linux" || !(needsProcess || needsCgroup)) return undefined;
+  return createOwners({
+    cgroups: createCgroups({ root: paths.cgroup, log }),
+    processes: createProcesses({ proc: paths.proc, log }),
+    wanted: { process: needsProcess, cgroup: needsCgroup },
+  });
+};
+
 /** net.ipv4.ip_local_port_range, else the kernel's default. */
 const readEphemeralPorts = async (proc: string): Promise<readonly [number, number]> => {
   const text = await readProcFile(`${proc}/sys/net/ipv4/ip_local_port_range`).catch(() => undefined);
@@ -158,7 +172,15 @@ export const createCore = async (
     } else {
       const { read, subscribe, close } = socketSource(libc, sockets, paths.proc, log);
       const ephemeral = await readEphemeralPorts(paths.proc);
-      const part = createSocketsPart({ config: sockets, read, subscribe, owners: undefined, ephemeral, now, log });
+      const part = createSocketsPart({
+        config: sockets,
+        read,
+        subscribe,
+        owners: ownersOf(sockets, paths, log),
+        ephemeral,
+        now,
+        log,
+      });
       closeSockets = () => {
         part.close();
         close();

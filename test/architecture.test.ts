@@ -68,8 +68,8 @@ const impure: readonly RegExp[] = [
   /\bnew Date\(\)/,
   /\bperformance\./,
   /\bMath\.random\b/,
-  // Not as the start of an attribute's name.
-  /(?<!["'])\bprocess\./,
+  // The names of attributes begin with the word, and sentences end with it.
+  /(?<!["'])\bprocess\.[a-z]/,
   /\bset(?:Timeout|Interval|Immediate)\b/,
   /\bfetch\(/,
 ];
@@ -128,6 +128,11 @@ describe("layers", () => {
 
   test("a clock in a pure folder is found", () => {
     expect(faultsOf("fold/group", "const now = Date.now();")).toHaveLength(1);
+  });
+
+  test("the process in a pure folder is found, the name of an attribute is none", () => {
+    expect(faultsOf("fold/group", "const { pid } = process.env;")).toHaveLength(1);
+    expect(faultsOf("fold/group", 'const name = "process.pid";')).toEqual([]);
   });
 
   test("I/O in a pure folder is found", () => {

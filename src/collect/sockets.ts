@@ -23,19 +23,12 @@ import type { MetricColumns } from "../model/columns.ts";
 import type { SocketsConfig } from "../model/config.ts";
 import { SourceError } from "../model/errors.ts";
 import type { Log } from "../model/log.ts";
-import type { Owners } from "../model/owner.ts";
 import type { SocketProtocol } from "../model/socket.ts";
 import { type DumpReport, emptyReport, type ReadSockets, type SubscribeDestroyEvents } from "../model/sources.ts";
+import type { OwnersPart } from "./owners.ts";
 import { inSlices, type Part } from "./reading.ts";
 import { createSocketEvents } from "./socket-events.ts";
 import { askForOwners, createSocketFold, foldBatch, foldWaiting, restartFold, type SocketFold } from "./socket-fold.ts";
-
-/** Owners, and what has been found of them. */
-export type OwnerSource = Owners & {
-  /** Looks for what has been asked for and is not known. */
-  refresh(signal: AbortSignal): Promise<void>;
-  observations(): Observation[];
-};
 
 export type SocketsOptions = {
   readonly config: SocketsConfig;
@@ -43,7 +36,7 @@ export type SocketsOptions = {
   /** Undefined where the source of the sockets has none. */
   readonly subscribe: SubscribeDestroyEvents | undefined;
   /** Undefined: sockets have no owners here. */
-  readonly owners: OwnerSource | undefined;
+  readonly owners: OwnersPart | undefined;
   /** net.ipv4.ip_local_port_range. */
   readonly ephemeral: FlowFacts["ephemeral"];
   /** Monotonic ms. */
@@ -106,8 +99,7 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
   /** New flows whose owners were not known are folded when those have been looked for. */
   const foldLate = async (counts: StateCounts, signal: AbortSignal): Promise<void> => {
     const waiting = takeWaiting(fold.flows);
-    if (looksForOwners === undefined || waiting.length === 0) return;
-    await looksForOwners.refresh(signal);
+    await looksForOwners?.refresh(signal);
     for (const batch of waiting) {
       foldWaiting(fold, counts, batch);
       await setImmediate();

@@ -3,7 +3,7 @@ import type { RetryConfig, SocketsConfig } from "../model/config.ts";
 /** What a key that the file does not set stands for. */
 export const defaults = {
   collection: { intervalMs: 15_000, timeoutMs: 10_000 },
-  proc: "/proc",
+  paths: { proc: "/proc", cgroup: "/sys/fs/cgroup" },
   probes: { intervalMs: 30_000, timeoutMs: 5_000, concurrency: 512, silenceMs: 1_000 },
   sockets: {
     source: "auto",

@@ -133,7 +133,7 @@ export const normalise = (file: File, environment: Environment): Parsed => {
   const config: Config = {
     collection: collectionOf(file, environment, choose, notes),
     resource: { attributes: resourceOf(file, environment, choose) },
-    paths: { proc: file.paths?.proc ?? defaults.proc },
+    paths: { proc: file.paths?.proc ?? defaults.paths.proc, cgroup: file.paths?.cgroup ?? defaults.paths.cgroup },
     probes: {
       concurrency: probes?.concurrency ?? defaults.probes.concurrency,
       targets: (probes?.targets ?? []).map((fields) => targetOf(fields, inherited)),

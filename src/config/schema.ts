@@ -60,15 +60,19 @@ const resource = block({
   ),
 });
 
+const mountPoint = (standard: string) =>
+  parsed<string>(
+    (path) =>
+      path.startsWith("/") && !path.includes("\0") ? path : { fault: `must be an absolute path, as in ${standard}` },
+    /^\//,
+  );
+
 const paths = block({
-  proc: optional(
-    parsed<string>(
-      (path) =>
-        path.startsWith("/") && !path.includes("\0") ? path : { fault: "must be an absolute path, as in /proc" },
-      /^\//,
-    ),
-    "Where the proc file system is mounted.",
-    defaults.proc,
+  proc: optional(mountPoint(defaults.paths.proc), "Where the proc file system is mounted.", defaults.paths.proc),
+  cgroup: optional(
+    mountPoint(defaults.paths.cgroup),
+    "Where the cgroup file system is mounted: version 2, or the hierarchies that have it under unified.",
+    defaults.paths.cgroup,
   ),
 });
 

@@ -6,7 +6,6 @@ export const unbuiltKeys: Readonly<Record<string, string>> = {
   compat: "remove it",
   election: "remove it, each agent runs its own probes",
   "paths.sys": "remove it",
-  "paths.cgroup": "remove it",
   "probes.targets_file": "list the targets under probes.targets",
   "probes.targets[].tls": "remove it",
   "probes.targets[].send": "remove it",

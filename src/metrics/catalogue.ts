@@ -39,13 +39,13 @@ type AttributeRow =
 
 /** Every attribute that a metric can carry, beside those that a target or the resource names in the configuration. */
 export const attributes = {
-  "container.id": { type: "string", description: "The container, by its cgroup." },
+  "container.id": { type: "string", description: "The container's id, or the name that its manager gave it." },
   "error.type": {
     type: "string",
     values: [...new Set([...targetErrors, ...agentErrors])],
     description: "Why, from errno and codes.",
   },
-  "k8s.pod.uid": { type: "string", description: "The pod, by its cgroup." },
+  "k8s.pod.uid": { type: "string", description: "The UID of the pod; of a static pod, the hash in its stead." },
   "network.connection.state": {
     type: "string",
     values: socketStates,
@@ -78,15 +78,19 @@ export const attributes = {
   },
   "process.executable.name": {
     type: "string",
-    description: "Base name of the executable of the process that holds the socket.",
+    description: "Base name of the executable, or the kernel's name of the process.",
   },
-  "process.pid": { type: "int", description: "That process; of several, the lowest." },
+  "process.pid": {
+    type: "int",
+    description: "The process that holds the socket; the lowest pid where several do.",
+  },
   "server.address": { type: "string", description: "The target's host as configured, or the path of a unix socket." },
   "server.port": { type: "int", description: "The target's port." },
   "sockscope.agent.source": {
     type: "string",
-    values: ["sockets", "sockstat", "events"],
-    description: "What the agent reads or asks.",
+    values: ["sockets", "sockstat", "events", "cgroups", "processes", "all_processes"],
+    description:
+      "What the agent reads or asks. events: the end of TCP sockets; cgroups: the names of the host's cgroups; processes: the files of its own user's processes; all_processes: those of every process.",
   },
   "sockscope.destination": { type: "string", description: "Host and port of an OTLP destination." },
   "sockscope.drop.reason": {
@@ -128,7 +132,7 @@ export const attributes = {
     values: ["receiver_window", "send_buffer"],
     description: "receiver_window: the peer took no more; send_buffer: the socket's own buffer was too small.",
   },
-  "sockscope.systemd.unit": { type: "string", description: "The service or scope of systemd, by its cgroup." },
+  "sockscope.systemd.unit": { type: "string", description: "The systemd unit, spelled as systemctl takes it." },
   "sockscope.tcp.congestion_control": { type: "string", description: "The congestion control algorithm." },
 } as const satisfies Record<string, AttributeRow>;
 

@@ -6,11 +6,18 @@ import type { Target } from "./target.ts";
 export type Config = {
   readonly collection: { readonly intervalMs: number; readonly timeoutMs: number };
   readonly resource: { readonly attributes: Attributes };
-  readonly paths: { readonly proc: string };
+  readonly paths: PathsConfig;
   readonly probes: { readonly concurrency: number; readonly targets: readonly Target[] };
   readonly sockets: SocketsConfig | "off";
   readonly host: { readonly sockstat: boolean };
   readonly export: { readonly otlp: OtlpConfig | undefined; readonly prometheus: ListenConfig | undefined };
+};
+
+/** Mount points: in a container, where the host's are mounted. */
+export type PathsConfig = {
+  readonly proc: string;
+  /** Of cgroup v2, or of the hierarchies beside which it is mounted as `unified`. */
+  readonly cgroup: string;
 };
 
 /** `sockets.group_by`: presets, each a list of attributes. */

@@ -24,3 +24,23 @@ export type Owners = {
   readonly process: (inode: number) => ProcessInfo | undefined;
   readonly cgroup: (id: number) => CgroupInfo | undefined;
 };
+
+/** Owners that are looked up as they are asked for: what was asked for and is not known is looked for by `refresh`. */
+type Source = {
+  /** Once a tick. Never rejects; an aborted one has done a part of it. */
+  readonly refresh: (signal: AbortSignal) => Promise<void>;
+};
+
+export type CgroupSource = Source & {
+  readonly cgroup: Owners["cgroup"];
+  /** 1: the names of all cgroups of the host can be read; 0: of none, or of a part of them. */
+  readonly capability: () => 0 | 1;
+};
+
+/** Whose processes' sockets can be read: all that there are, some, or none. */
+export type ProcessReach = "all" | "own" | "none";
+
+export type ProcessSource = Source & {
+  readonly process: Owners["process"];
+  readonly capability: () => ProcessReach;
+};

@@ -35,6 +35,7 @@ resource:
     release: "1.10"
 paths:
   proc: /proc
+  cgroup: /sys/fs/cgroup
 probes:
   concurrency: 512
   targets:
@@ -170,12 +171,13 @@ describe("round trip", () => {
   const bounds = fc
     .uniqueArray(fc.double({ min: 1e-9, max: 1e9, noNaN: true }), { minLength: 1, maxLength: 160 })
     .map((seconds) => seconds.sort((a, b) => a - b));
+  const mountPoint = fc.string().map((path) => `/${path}`);
   const config: fc.Arbitrary<Config> = fc.record({
     collection: fc
       .tuple(ms(100), ms(1))
       .map(([intervalMs, timeoutMs]) => ({ intervalMs, timeoutMs: Math.min(intervalMs, timeoutMs) })),
     resource: fc.record({ attributes }),
-    paths: fc.record({ proc: fc.string().map((path) => `/${path}`) }),
+    paths: fc.record({ proc: mountPoint, cgroup: mountPoint }),
     probes: fc.record({
       concurrency: fc.integer({ min: 1, max: 65_535 }),
       targets: fc.uniqueArray(fc.oneof(target, udp), { selector: (item) => item.name, maxLength: 5 }),

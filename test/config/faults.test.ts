@@ -57,6 +57,7 @@ const faults: Readonly<Record<string, readonly string[]>> = {
   "bad-ranges.yaml": [
     "1:25: collection.interval: must be at least 100ms",
     "2:16: paths.proc: must be an absolute path, as in /proc",
+    "2:30: paths.cgroup: must be an absolute path, as in /sys/fs/cgroup",
     "4:13: probes.interval: must be at least 100ms",
     "5:12: probes.timeout: must be at least 1ms",
     "6:16: probes.concurrency: must be a whole number from 1 to 65535",
@@ -158,7 +159,6 @@ const faults: Readonly<Record<string, readonly string[]>> = {
   "bad-unbuilt-keys.yaml": [
     '1:1: networks: "networks" is not supported by this version of sockscope: remove it',
     '2:10: paths.sys: "sys" is not supported by this version of sockscope: remove it',
-    '2:21: paths.cgroup: "cgroup" is not supported by this version of sockscope: remove it',
     '4:3: probes.targets_file: "targets_file" is not supported by this version of sockscope: list the targets under probes.targets',
     '7:7: probes.targets[0].tls: "tls" is not supported by this version of sockscope: remove it',
     '8:7: probes.targets[0].send: "send" is not supported by this version of sockscope: remove it',

@@ -23,7 +23,7 @@ describe("defaults", () => {
     expect(configOf("{}")).toEqual({
       collection: { intervalMs: 15_000, timeoutMs: 10_000 },
       resource: { attributes: {} },
-      paths: { proc: "/proc" },
+      paths: { proc: "/proc", cgroup: "/sys/fs/cgroup" },
       probes: { concurrency: 512, targets: [] },
       sockets: {
         source: "auto",
@@ -72,7 +72,7 @@ describe("values", () => {
     const text = `
 collection: { interval: 20s, timeout: 5s }
 resource: { attributes: { team: edge, tier: 1, canary: true } }
-paths: { proc: /host/proc }
+paths: { proc: /host/proc, cgroup: /host/cgroup }
 probes: { concurrency: 7 }
 sockets:
   source: ss
@@ -105,7 +105,7 @@ export:
     expect(configOf(text)).toEqual({
       collection: { intervalMs: 20_000, timeoutMs: 5_000 },
       resource: { attributes: { team: "edge", tier: 1, canary: true } },
-      paths: { proc: "/host/proc" },
+      paths: { proc: "/host/proc", cgroup: "/host/cgroup" },
       probes: { concurrency: 7, targets: [] },
       sockets: {
         source: "ss",

@@ -107,7 +107,10 @@ export const tellAgentStory = async (file: ReturnType<typeof configFile>, start:
     ).toHaveLength(1);
   }
   for (const name of ["sockscope.flow.count", "sockscope.flow.opened", "sockscope.flow.retransmits"]) {
-    expect(flaggedOf(client, name)).toHaveLength(1);
+    // A connection that no dump has shown has no owner, so that there can be a group with one and a group without.
+    const ends = flaggedOf(client, name).map(({ attributes }) => attributes["process.executable.name"]);
+    expect(ends.length).toBeGreaterThan(0);
+    expect(new Set(ends).size).toBe(ends.length);
   }
   expect(flagged.every(({ value }) => value === undefined)).toBe(true);
 

@@ -2,6 +2,7 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { flowFamilies } from "../../src/model/config.ts";
 import { configFile, startAgent } from "../kit/agent.ts";
 import { collectorUrl, startCollector } from "../kit/collector.ts";
 import { expectAsDocumented, expectPageAsDocumented } from "../kit/documented.ts";
@@ -13,19 +14,21 @@ import { scratchFolder } from "../kit/program.ts";
 import { canRun } from "../kit/real-parts.ts";
 import { until } from "../kit/until.ts";
 
-const configOf = (targets: readonly string[], groupBy: string): string => `
+const configOf = (targets: readonly string[], groupBy: string, sockets = ""): string => `
 collection: { interval: 500ms, timeout: 500ms }
 probes:
   interval: 500ms
   timeout: 400ms
   targets: [${targets.join(", ")}]
-sockets: { group_by: ${groupBy} }
+sockets: { group_by: ${groupBy}${sockets} }
 export:
   otlp: { endpoint: "${collectorUrl}", protocol: http/protobuf, compression: gzip }
 `;
 
-/** The rate of a flow is known only while the network limits it and not the application. */
-const mayBeAbsent = new Set(["sockscope.flow.delivery_rate"]);
+/** The rate of a flow is known only while the network limits it and not the application, the threshold once it has lost. */
+const mayBeAbsent = new Set(["sockscope.flow.delivery_rate", "sockscope.flow.ssthresh"]);
+
+const everything = `, protocols: [tcp, udp, unix, netlink], metrics: { ${flowFamilies.map((family) => `${family}: on`).join(", ")} }`;
 
 describe.skipIf(!canRun("otelcol"))("the Collector, with the shipped configuration", () => {
   let leave: (() => void) | undefined;
@@ -44,7 +47,7 @@ describe.skipIf(!canRun("otelcol"))("the Collector, with the shipped configurati
     await once(udp, "listening");
     const up = `{ name: echo, target: "tcp://127.0.0.1:${probed.port}", attributes: { team: edge } }`;
     const down = `{ name: refusing, target: "tcp://127.0.0.1:${refusing}" }`;
-    using config = configFile(configOf([up, down], "endpoint"));
+    using config = configFile(configOf([up, down], "endpoint", everything));
     await using collector = await startCollector({ file: join(folder.path, "exported.json") });
     await using agent = startAgent(config.path);
     // A flow that the first dump shows is older than the agent; these count from their first byte.
