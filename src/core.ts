@@ -6,6 +6,7 @@ import { createOwners, type OwnersPart } from "./collect/owners.ts";
 import { createSocketsPart } from "./collect/sockets.ts";
 import { createTicker, type Ticker } from "./collect/tick.ts";
 import { createTelemetry, type Telemetry } from "./export/otel.ts";
+import { mapLargeBuffers } from "./kernel/allocator.ts";
 import { createCgroups } from "./kernel/cgroups.ts";
 import { createProcesses } from "./kernel/processes.ts";
 import { readMachineId, uuidV5 } from "./kernel/identity.ts";
@@ -149,6 +150,7 @@ export const createCore = async (
 ): Promise<Core> => {
   const { config, version, log } = options;
   const libc = tryLibc(log);
+  if (libc !== undefined) mapLargeBuffers(libc);
   const resolver = createResolver({ libc });
   // The reader's timeout would discard what a tick has read so far: the tick's own comes first.
   const ticker = createTicker({}, { timeoutMs: config.collection.timeoutMs * 0.9, clock: Date.now, log });

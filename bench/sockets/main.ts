@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { type Figure, print } from "./bars.ts";
 import { benchEvents } from "./events.ts";
 import { benchMemory } from "./memory.ts";
+import { benchOwners } from "./owners.ts";
 import { benchPeers } from "./peers.ts";
 import { benchScale } from "./scale.ts";
 import { benchSelection } from "./selection.ts";
@@ -14,6 +15,7 @@ const parts: Readonly<Record<string, (peer: string) => Promise<Figure[]>>> = {
   memory: benchMemory,
   selection: benchSelection,
   events: benchEvents,
+  owners: benchOwners,
   peers: benchPeers,
 };
 

@@ -9,7 +9,7 @@ const end = async (child: ChildProcessByStdio<Writable, Readable, null>): Promis
 };
 
 /** What a script in `inside/` prints: one JSON value. */
-export type Inside = "scale" | "memory" | "selection" | "events" | "collect";
+export type Inside = "scale" | "memory" | "selection" | "events" | "owners" | "scan" | "collect";
 
 /** Sockets that `selected` of have this port and network at one end. */
 export const selection = { sockets: 50, port: 7777, network: "127.77.0.0/16" } as const;

@@ -1,5 +1,5 @@
 import type { AttributeValue, Attributes } from "../model/columns.ts";
-import type { GroupAttribute, Grouping } from "../model/config.ts";
+import { type GroupAttribute, groupAttributeNames, type Grouping } from "../model/config.ts";
 import type { CgroupInfo, ProcessInfo } from "../model/owner.ts";
 import type { SocketBatch } from "../model/socket.ts";
 import { addressText, isIpv4, local, networkType, peer } from "./address.ts";
@@ -139,9 +139,21 @@ export const createGrouping = (groupBy: Grouping | Names): FlowGrouping => {
   };
 };
 
-/** Equal for the flows of one group, since the names come in one order. */
+// oxlint-disable-next-line no-control-regex -- what an executable or a unit could be named to pass for another
+const control = /[\0-\x1f]/;
+const letterOf: Readonly<Record<string, string>> = Object.fromEntries(
+  groupAttributeNames.map((name, index) => [name, String.fromCharCode(1 + index)]),
+);
+
+/**
+ * Equal for the flows of one group alone: each name begins with a letter of its own, and an attribute that is not known
+ * of a flow leaves its letter out. Short, since there is a key for each socket where sockets are series.
+ */
 export const groupKey = (values: Attributes): string => {
   let key = "";
-  for (const name in values) key += `${name}\u0001${String(values[name])}\u0002`;
+  for (const name in values) {
+    const value = String(values[name]);
+    key += letterOf[name] + (control.test(value) ? JSON.stringify(value) : value);
+  }
   return key;
 };

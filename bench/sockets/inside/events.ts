@@ -11,7 +11,7 @@ const count = Number(connections);
 /** Ticks while the connections come and go, ms apart. */
 const tickMs = 200;
 
-const { collect, close } = createPipeline("host", requestsOf(["tcp"]), "on");
+const { collect, close } = createPipeline("host", requestsOf(["tcp"]), { events: "on" });
 const receiver = createReceiver();
 let outcomes: Record<string, number> = {};
 const tick = async (): Promise<void> => {

@@ -1,21 +1,24 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { performance } from "node:perf_hooks";
+import type { OwnersPart } from "../../../src/collect/owners.ts";
 import { createSocketsPart } from "../../../src/collect/sockets.ts";
 import { defaults } from "../../../src/config/defaults.ts";
 import { flowFields } from "../../../src/fold/flow-columns.ts";
 import { subscribeDestroyEvents } from "../../../src/kernel/destroy-events.ts";
+import { mapLargeBuffers } from "../../../src/kernel/allocator.ts";
 import { loadLibc } from "../../../src/kernel/libc.ts";
 import { createSockDiag } from "../../../src/kernel/netlink-socket.ts";
 import type { Observation } from "../../../src/metrics/observation.ts";
 import type { MetricColumns } from "../../../src/model/columns.ts";
-import type { Grouping } from "../../../src/model/config.ts";
+import type { GroupAttribute, Grouping } from "../../../src/model/config.ts";
 import { dumpsOf } from "../../../src/netlink/dumps.ts";
 import { type Bytecode, createInetDecoder } from "../../../src/netlink/inet-diag.ts";
 import type { DumpRequest } from "../../../src/netlink/message.ts";
 import { planTcpInfo } from "../../../src/netlink/tcp-info.ts";
 
 const libc = loadLibc();
+mapLargeBuffers(libc);
 
 export const requestsOf = (protocols: readonly ("tcp" | "udp")[], program?: Bytecode): readonly DumpRequest[] =>
   dumpsOf(protocols, {
@@ -31,8 +34,14 @@ type Collected = {
   readonly observations: readonly Observation[];
 };
 
+type PipelineOptions = { readonly events?: "on" | "off"; readonly owners?: OwnersPart };
+
 /** Dump, decoding, increments and grouping: what the agent does a tick with the kernel's sockets. */
-export const createPipeline = (groupBy: Grouping, requests: readonly DumpRequest[], events: "on" | "off" = "off") => {
+export const createPipeline = (
+  groupBy: Grouping | readonly GroupAttribute[],
+  requests: readonly DumpRequest[],
+  { events = "off", owners }: PipelineOptions = {},
+) => {
   const plan = planTcpInfo(flowFields(defaults.sockets.metrics));
   const part = createSocketsPart({
     config: {
@@ -46,7 +55,7 @@ export const createPipeline = (groupBy: Grouping, requests: readonly DumpRequest
     },
     read: createSockDiag(libc, requests).read,
     subscribe: () => subscribeDestroyEvents(libc, createInetDecoder("tcp", plan, true)),
-    owners: undefined,
+    owners,
     ephemeral: [32768, 60999],
     now: () => performance.now(),
     log: (_level, message) => process.stderr.write(`${message}\n`),
