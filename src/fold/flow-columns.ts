@@ -7,7 +7,7 @@ import type { SeriesTable } from "./series.ts";
 type FlowMetric = ProducerMetricOf<"group">;
 type Column = (table: SeriesTable<"group">) => number;
 
-const microsecond = 1e-6;
+const microseconds = 1e6;
 
 /** A counter of struct tcp_info that is added up over the sockets of a group. */
 export type FlowCounter = {
@@ -15,7 +15,7 @@ export type FlowCounter = {
   readonly field: TcpInfoField;
   /** Where it wraps; 0: u64, which does not. */
   readonly wraps: number;
-  /** The metric's unit in units of the field. */
+  /** Units of the field in one of the metric's. */
   readonly scale: number;
   readonly column: Column;
 };
@@ -46,20 +46,20 @@ const counters: readonly FlowCounter[] = [
   counter("data_segments", "data_segs_in", "sockscope.flow.data_segments", receive),
   counter("retransmits", "total_retrans", "sockscope.flow.retransmits", {}),
   counter("retransmits", "bytes_retrans", "sockscope.flow.retransmit.io", {}),
-  counter("stall", "busy_time", "sockscope.flow.busy.time", {}, microsecond),
+  counter("stall", "busy_time", "sockscope.flow.busy.time", {}, microseconds),
   counter(
     "stall",
     "rwnd_limited",
     "sockscope.flow.stall.time",
     { "sockscope.stall.reason": "receiver_window" },
-    microsecond,
+    microseconds,
   ),
   counter(
     "stall",
     "sndbuf_limited",
     "sockscope.flow.stall.time",
     { "sockscope.stall.reason": "send_buffer" },
-    microsecond,
+    microseconds,
   ),
   counter("ecn", "delivered_ce", "sockscope.flow.ecn.segments", transmit),
   counter("ecn", "received_ce", "sockscope.flow.ecn.segments", receive),
@@ -73,7 +73,7 @@ export type FlowGauge = {
   /** A field of struct tcp_info, or one of the socket's queues. */
   readonly from: TcpInfoField | "wqueue" | "rqueue";
   readonly fold: GaugeFold;
-  /** The metric's unit in units of the field. */
+  /** Units of the field in one of the metric's. */
   readonly scale: number;
   /** Readings below `least`, and from `limit` on, are none. */
   readonly least: number;
@@ -107,7 +107,7 @@ const gauge = <M extends FlowMetric>(
 });
 
 /** The kernel's 0 means that there was no sample. */
-const rtt: GaugeOptions = { scale: microsecond, least: 1 };
+const rtt: GaugeOptions = { scale: microseconds, least: 1 };
 /** TCP_INFINITE_SSTHRESH, and the least value of a u64 that stands for "no limit". */
 const noThreshold = 0x7fffffff;
 const noRate = 2 ** 63;
@@ -116,8 +116,8 @@ const noMinRtt = 0xffffffff;
 const gauges: readonly FlowGauge[] = [
   gauge("rtt", "rtt", "mean", "sockscope.flow.rtt", {}, rtt),
   gauge("rtt", "rtt", "max", "sockscope.flow.rtt.max", {}, { ...rtt, onlyInGroups: true }),
-  gauge("rtt", "rttvar", "mean", "sockscope.flow.rtt.variation", {}, { scale: microsecond, only: "sampled" }),
-  gauge("rtt", "min_rtt", "min", "sockscope.flow.rtt.min", {}, { scale: microsecond, limit: noMinRtt }),
+  gauge("rtt", "rttvar", "mean", "sockscope.flow.rtt.variation", {}, { scale: microseconds, only: "sampled" }),
+  gauge("rtt", "min_rtt", "min", "sockscope.flow.rtt.min", {}, { scale: microseconds, limit: noMinRtt }),
   gauge("cwnd", "snd_cwnd", "mean", "sockscope.flow.cwnd", {}),
   gauge("ssthresh", "snd_ssthresh", "mean", "sockscope.flow.ssthresh", {}, { limit: noThreshold }),
   gauge("delivery_rate", "delivery_rate", "sum", "sockscope.flow.delivery_rate", {}, { least: 1, only: "unlimited" }),
@@ -127,7 +127,7 @@ const gauges: readonly FlowGauge[] = [
   gauge("unacked", "unacked", "sum", "sockscope.flow.unacked", {}),
   gauge("lost", "lost", "sum", "sockscope.flow.lost", {}),
   gauge("reordering", "reordering", "mean", "sockscope.flow.reordering", {}),
-  gauge("rto", "rto", "mean", "sockscope.flow.rto", {}, { scale: microsecond }),
+  gauge("rto", "rto", "mean", "sockscope.flow.rto", {}, { scale: microseconds }),
 ];
 
 export const countersOf = (families: readonly FlowFamily[]): readonly FlowCounter[] =>
@@ -152,7 +152,7 @@ export const flowFields = (families: readonly FlowFamily[]): readonly TcpInfoFie
 /** Smoothed RTT in s; the kernel's 0 means that there was no sample. */
 export const rttOf = (batch: SocketBatch, row: number): number => {
   const value = batch.info[row * tcpInfoStride + tcpInfoIndex.rtt] as number;
-  return value > 0 ? value * microsecond : Number.NaN;
+  return value > 0 ? value / microseconds : Number.NaN;
 };
 
 /** Whether the socket was ever ESTABLISHED, by what a destroy event still tells of it. */

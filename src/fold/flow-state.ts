@@ -156,7 +156,8 @@ export const createFlows = (options: FlowOptions) => {
     slotOfCookie: new Map<number, number>(),
     freeSlots: [] as number[],
     slots: 0,
-    cookies: new Float64Array(64),
+    /** NaN: a free slot. */
+    cookies: new Float64Array(64).fill(Number.NaN),
     rows: new Int32Array(64),
     groupOf: [] as (Group | undefined)[],
     seen: new Uint32Array(64),
@@ -202,7 +203,7 @@ const grow = <A extends Float64Array | Int32Array | Uint32Array | Uint8Array>(
 
 /** Twice the room for slots. */
 export const growSlots = (flows: Flows): void => {
-  flows.cookies = grow(flows.cookies, (length) => new Float64Array(length));
+  flows.cookies = grow(flows.cookies, (length) => new Float64Array(length).fill(Number.NaN));
   flows.rows = grow(flows.rows, (length) => new Int32Array(length));
   flows.seen = grow(flows.seen, (length) => new Uint32Array(length));
   flows.ports = grow(flows.ports, (length) => new Uint32Array(length));

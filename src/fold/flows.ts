@@ -197,7 +197,7 @@ export const addCounters = (flows: Flows, slot: number, batch: SocketBatch, at: 
     }
     last[base + index] = value;
     const totals = columns[index] as Float64Array;
-    totals[row] = (totals[row] as number) + gain * (scale[index] as number);
+    totals[row] = (totals[row] as number) + gain / (scale[index] as number);
     if (ranked?.[index] === 1) (flows.groupOf[slot] as Group).activity += gain;
   }
 };
@@ -210,7 +210,7 @@ export const addWhole = (flows: Flows, group: Group, row: number, batch: SocketB
     const value = batch.info[at * batch.infoStride + (field[index] as number)] as number;
     if (Number.isNaN(value)) continue;
     const totals = columns[index] as Float64Array;
-    totals[row] = (totals[row] as number) + value * (scale[index] as number);
+    totals[row] = (totals[row] as number) + value / (scale[index] as number);
     if (flows.rankedSince > 0 && ranked[index] === 1) group.activity += value;
   }
 };
@@ -391,7 +391,7 @@ const settleGroup = (flows: Flows, group: Group): void => {
     const samples = folded[cell + 1] as number;
     if (samples === 0) continue;
     const value = (folded[cell] as number) / (gauges.isMean[index] === 1 ? samples : 1);
-    table.values(gauges.columns[index] as number)[group.row] = value * (gauges.scale[index] as number);
+    table.values(gauges.columns[index] as number)[group.row] = value / (gauges.scale[index] as number);
   }
   if (group === flows.overflow || group.live > 0) return;
   const ttl = flows.perSocket ? 0 : options.seriesTtl;

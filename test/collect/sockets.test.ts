@@ -2,10 +2,11 @@ import { expect, test } from "vitest";
 import type { Reading } from "../../src/collect/reading.ts";
 import { createSocketsPart } from "../../src/collect/sockets.ts";
 import { defaults } from "../../src/config/defaults.ts";
+import type { Observation } from "../../src/metrics/observation.ts";
 import type { SocketsConfig } from "../../src/model/config.ts";
 import { SourceError } from "../../src/model/errors.ts";
 import { notGiven, type SocketProtocol } from "../../src/model/socket.ts";
-import type { ReadSockets } from "../../src/model/sources.ts";
+import type { DestroyEvents, ReadSockets, SubscribeDestroyEvents } from "../../src/model/sources.ts";
 import {
   TCP_CLOSE,
   TCP_FIN_WAIT2,
@@ -18,13 +19,17 @@ import { tcpInfoFields } from "../../src/netlink/tcp-info.ts";
 import { endedOf, pointsOf, valuesOf } from "../kit/points.ts";
 import { batchOf, type SocketRow } from "../kit/sockets.ts";
 
-type Options = { readonly restart?: SocketProtocol; readonly config?: Partial<SocketsConfig> };
+type Options = {
+  readonly restart?: SocketProtocol;
+  readonly config?: Partial<SocketsConfig>;
+  readonly subscribe?: SubscribeDestroyEvents;
+};
 
 /** With `restart` the first half of each dump is of a dump that was faulty and came once more. */
 const createTest = (
   dumps: (readonly SocketRow[] | Error)[],
   lacking: readonly SocketProtocol[] = [],
-  { restart, config }: Options = {},
+  { restart, config, subscribe }: Options = {},
 ) => {
   const logged: string[] = [];
   const read: ReadSockets = async function* (_signal, report) {
@@ -43,7 +48,7 @@ const createTest = (
   const part = createSocketsPart({
     config: { ...defaults.sockets, maxGroups: 10, seriesTtl: 3, rttBounds: [0.001], ...config },
     read,
-    subscribe: undefined,
+    subscribe,
     owners: undefined,
     ephemeral: [32_768, 60_999],
     now: () => 0,
@@ -245,4 +250,80 @@ test("TIME_WAIT sockets are counted by address family where they are dumped, and
   const reading = await tick();
   expect(statesOf(reading)).toEqual({ "established ipv4": 1, "time_wait ipv6": 1 });
   expect(Object.values(valuesOf(reading.columns, "sockscope.flow.count"))).toEqual([1]);
+});
+
+const refuse = (): never => {
+  throw new SourceError("EPERM");
+};
+const capabilityOf = ({ observations }: { readonly observations: readonly Observation[] }): number | undefined =>
+  observations.find(
+    ({ metric, attributes }) => metric === "sockscope.agent.capability" && Object.values(attributes).includes("events"),
+  )?.value;
+
+test.each([
+  ["auto", "info"],
+  ["on", "warn"],
+] as const)(
+  "destroy events that are not to be had are said once with events: %s, and flows are read",
+  async (mode, level) => {
+    const dumps = [
+      [listener, server],
+      [listener, server],
+    ];
+    const { tick, logged } = createTest(dumps, [], { config: { events: mode }, subscribe: refuse });
+    await tick();
+    const reading = await tick();
+    expect(valuesOf(reading.columns, "sockscope.flow.count")).toEqual({ "80 tcp server": 1 });
+    expect(capabilityOf(reading)).toBe(0);
+    expect(logged).toEqual([
+      `${level} destroy events are not to be had: EPERM; connections that live between two collections are not counted`,
+    ]);
+  },
+);
+
+test("nobody asks for events that are off, and nothing is said of them", async () => {
+  const { tick, logged } = createTest([[server]], [], { config: { events: "off" }, subscribe: refuse });
+  expect(capabilityOf(await tick())).toBeUndefined();
+  expect(logged).toEqual([]);
+});
+
+test("events that fail later are said once, and what they had counted stays", async () => {
+  let drained = 0;
+  const subscribe = (): DestroyEvents => ({
+    drain: () => {
+      if (++drained > 2) throw new SourceError("ENODEV");
+      return 0;
+    },
+    lost: () => 4,
+    close: () => undefined,
+  });
+  const { tick, logged } = createTest([[server], [server], [server]], [], { subscribe });
+  const first = await tick();
+  expect(capabilityOf(first)).toBe(1);
+  const second = await tick();
+  expect(capabilityOf(second)).toBe(0);
+  expect(second.observations).toContainEqual({ metric: "sockscope.agent.events.lost", value: 4, attributes: {} });
+  await tick();
+  expect(logged).toEqual([
+    "info destroy events are not to be had: ENODEV; connections that live between two collections are not counted",
+  ]);
+});
+
+test("flows have the metrics that are switched on, and no others", async () => {
+  const info = { bytes_acked: 9, rtt: 100, rto: 200_000, busy_time: 1_500_000, rwnd_limited: 250_000, received_ce: 3 };
+  const metrics = ["stall", "rto", "ecn"] as const;
+  const { tick } = createTest([[], [{ ...server, info }]], [], { config: { metrics, rankBy: "flows" } });
+  await tick();
+  const { columns } = await tick();
+  const own = pointsOf(columns).filter(({ metric }) => metric.startsWith("sockscope.flow."));
+  expect(own.map(({ metric, attributes, value }) => [metric, attributes["sockscope.stall.reason"], value])).toEqual(
+    expect.arrayContaining([
+      ["sockscope.flow.busy.time", undefined, 1.5],
+      ["sockscope.flow.stall.time", "receiver_window", 0.25],
+      ["sockscope.flow.stall.time", "send_buffer", 0],
+      ["sockscope.flow.rto", undefined, 0.2],
+      ["sockscope.flow.ecn.segments", undefined, 3],
+    ]),
+  );
+  expect(own.some(({ metric }) => metric === "sockscope.flow.io" || metric === "sockscope.flow.rtt")).toBe(false);
 });
