@@ -9,8 +9,11 @@ import type { SocketBatch } from "../model/socket.ts";
 import type { DestroyEvents, SubscribeDestroyEvents } from "../model/sources.ts";
 import type { SocketFold } from "./socket-fold.ts";
 
-/** Short enough for the small receive buffer of an agent without privileges: it holds 300 events. */
-const drainMs = 20;
+/** ms between two drains while events come, and where the receive buffer of an agent without privileges holds 300. */
+const shortestMs = 20;
+/** While none come, into a buffer that has room for what can come meanwhile: 100 a ms. */
+const longestMs = 160;
+const roomAMs = 100;
 /** Some 3 us each: a slice holds the loop for less than 2 ms. */
 const eventsOfSlice = 500;
 /** Of one drain, so that events that come as fast as they are read do not hold up a tick. */
@@ -36,12 +39,13 @@ export const createSocketEvents = (
 ): SocketEvents => {
   let source: DestroyEvents | undefined;
   let timer: NodeJS.Timeout | undefined;
+  let pauseMs = shortestMs;
   let lost = 0;
   let held = false;
   let draining: Promise<void> | undefined;
 
   const close = (): void => {
-    clearInterval(timer);
+    clearTimeout(timer);
     source?.close();
     source = undefined;
     fold.flows.hasEvents = false;
@@ -58,8 +62,13 @@ export const createSocketEvents = (
   };
 
   /** True while there may be more. */
-  const drainSlice = (): boolean =>
-    source !== undefined && !held && source.drain(eventsOfSlice, foldEvents) === eventsOfSlice;
+  const drainSlice = (): boolean => {
+    if (source === undefined || held) return false;
+    const drained = source.drain(eventsOfSlice, foldEvents);
+    const idleMs = Math.min(pauseMs * 2, longestMs, Math.max(shortestMs, source.room / roomAMs));
+    pauseMs = drained > 0 ? shortestMs : idleMs;
+    return drained === eventsOfSlice;
+  };
 
   const drainAll = async (): Promise<void> => {
     try {
@@ -76,11 +85,16 @@ export const createSocketEvents = (
     await draining;
   };
 
+  const wait = (): void => {
+    if (source === undefined) return;
+    timer = setTimeout(() => void drain().then(wait), pauseMs).unref();
+  };
+
   if (mode !== "off" && subscribe !== undefined) {
     try {
       source = subscribe();
       fold.flows.hasEvents = true;
-      timer = setInterval(() => void drain(), drainMs).unref();
+      wait();
     } catch (error) {
       unavailable(error);
     }

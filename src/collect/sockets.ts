@@ -26,7 +26,7 @@ import type { Log } from "../model/log.ts";
 import type { SocketProtocol } from "../model/socket.ts";
 import { type DumpReport, emptyReport, type ReadSockets, type SubscribeDestroyEvents } from "../model/sources.ts";
 import type { OwnersPart } from "./owners.ts";
-import { inSlices, type Part } from "./reading.ts";
+import { inSlices, type Part, type Reading } from "./reading.ts";
 import { createSocketEvents } from "./socket-events.ts";
 import { askForOwners, createSocketFold, foldBatch, foldWaiting, restartFold, type SocketFold } from "./socket-fold.ts";
 
@@ -181,30 +181,30 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
     }
   };
 
+  const collect = async (time: number, signal: AbortSignal): Promise<Reading> => {
+    const started = now();
+    await events.drain();
+    await meetOwners(signal).catch((error: unknown) => {
+      // The dump meets the same failure, and says it.
+      if (!(error instanceof SourceError) && !signal.aborted) throw error;
+    });
+    beginFlows(fold.flows, time);
+    for (const bound of bounds) beginBound(bound, time);
+    beginSocketCounts(fold.socketCounts, time);
+    const observations = await observe(started, signal);
+    observations.push(
+      { metric: "sockscope.agent.capability", value: failing ? 0 : 1, attributes: source },
+      { metric: "sockscope.agent.source.errors", value: errors, attributes: source },
+      { metric: "sockscope.agent.rows.skipped", value: skipped, attributes: source },
+      { metric: "sockscope.agent.dump.retries", value: retries, attributes: {} },
+      ...events.observations(),
+      ...(looksForOwners?.observations() ?? []),
+    );
+    return { columns: await columns(failing), observations };
+  };
+
   return {
-    async collect(time, signal) {
-      const started = now();
-      await events.drain();
-      await meetOwners(signal).catch((error: unknown) => {
-        // The dump meets the same failure, and says it.
-        if (!(error instanceof SourceError) && !signal.aborted) throw error;
-      });
-      beginFlows(fold.flows, time);
-      for (const bound of bounds) beginBound(bound, time);
-      beginSocketCounts(fold.socketCounts, time);
-      const observations = await observe(started, signal);
-      observations.push(
-        { metric: "sockscope.agent.capability", value: failing ? 0 : 1, attributes: source },
-        { metric: "sockscope.agent.source.errors", value: errors, attributes: source },
-        { metric: "sockscope.agent.rows.skipped", value: skipped, attributes: source },
-        { metric: "sockscope.agent.dump.retries", value: retries, attributes: {} },
-        ...events.observations(),
-        ...(looksForOwners?.observations() ?? []),
-      );
-      const collected = await columns(failing);
-      events.hold(false);
-      return { columns: collected, observations };
-    },
+    collect: (time, signal) => collect(time, signal).finally(() => events.hold(false)),
     async end() {
       events.close();
       return columns(true);

@@ -21,6 +21,7 @@ const SOL_SOCKET = 1;
 const SO_RCVBUF = 8;
 const SO_RCVBUFFORCE = 33;
 const SO_MEMINFO = 55;
+const SK_MEMINFO_RCVBUF = 1;
 const SK_MEMINFO_DROPS = 8;
 const SOL_NETLINK = 270;
 const NETLINK_ADD_MEMBERSHIP = 1;
@@ -30,6 +31,8 @@ const NETLINK_ADD_MEMBERSHIP = 1;
  * sockets has room. Without CAP_NET_ADMIN it is at most net.core.rmem_max. Memory is taken for events only.
  */
 const receiveBufferBytes = 32 * 1024 * 1024;
+/** What the kernel charges an event of TCP, which is 380 bytes long. */
+const chargeOfEvent = 1_280;
 /** An event of TCP is 380 bytes. */
 const eventBytes = 4096;
 const rowsOfBatch = 256;
@@ -73,6 +76,12 @@ export const subscribeDestroyEvents = (
   const memory = new Uint32Array(9);
   const memorySize = Uint32Array.of(memory.byteLength);
 
+  const readMemory = (index: number): number => {
+    memorySize[0] = memory.byteLength;
+    const failed = Number(c.getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, memorySize)) < 0;
+    return failed ? 0 : (memory[index] as number);
+  };
+
   /** One event into the batch; false when there is none to be had now. */
   const receive = (): boolean => {
     for (;;) {
@@ -102,12 +111,8 @@ export const subscribeDestroyEvents = (
       }
       return drained;
     },
-    lost() {
-      memorySize[0] = memory.byteLength;
-      return Number(c.getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, memorySize)) < 0
-        ? 0
-        : (memory[SK_MEMINFO_DROPS] as number);
-    },
+    room: Math.floor(readMemory(SK_MEMINFO_RCVBUF) / chargeOfEvent),
+    lost: () => readMemory(SK_MEMINFO_DROPS),
     close: () => void c.close(fd),
   };
 };

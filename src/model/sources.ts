@@ -24,7 +24,9 @@ export type ReadSockets = (signal: AbortSignal, report: DumpReport) => AsyncIter
 export type DestroyEvents = {
   /** Hands at most `most` events over, in batches that are valid during the call; how many there were. Throws `SourceError`. */
   drain(most: number, found: (batch: SocketBatch) => void): number;
-  /** Events that had no room in the receive buffer, ever. */
+  /** Events that the receive buffer has room for. */
+  readonly room: number;
+  /** Events that had no room in it, ever. */
   lost(): number;
   close(): void;
 };

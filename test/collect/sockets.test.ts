@@ -294,6 +294,7 @@ test("events that fail later are said once, and what they had counted stays", as
       if (++drained > 2) throw new SourceError("ENODEV");
       return 0;
     },
+    room: 300,
     lost: () => 4,
     close: () => undefined,
   });
