@@ -9,7 +9,7 @@ import {
   foldBound,
   settleBound,
 } from "../fold/bound.ts";
-import { isIpv4, local } from "../fold/address.ts";
+import { isIpv4, local } from "../netlink/address.ts";
 import { rttOf } from "../fold/flow-columns.ts";
 import type { RoleFacts } from "../fold/flow-group.ts";
 import { createFlows } from "../fold/flow-state.ts";

@@ -1,7 +1,7 @@
 import type { OwnAttributes, ProducerMetricOf } from "../metrics/catalogue.ts";
 import { attributeSet, type MetricColumns } from "../model/columns.ts";
 import type { SocketBatch } from "../model/socket.ts";
-import { addressText, local, networkType } from "./address.ts";
+import { addressText, local, networkType } from "../netlink/address.ts";
 import { SeriesTable } from "./series.ts";
 
 type BoundKind = "listener" | "udp_port";

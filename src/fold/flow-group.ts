@@ -1,7 +1,7 @@
 import type { Attributes } from "../model/columns.ts";
 import type { Grouping } from "../model/config.ts";
 import type { SocketBatch } from "../model/socket.ts";
-import { addressText, local, networkType, peer } from "./address.ts";
+import { addressText, local, networkType, peer } from "../netlink/address.ts";
 
 /** What tells which end opened a connection. */
 export type RoleFacts = {

@@ -11,7 +11,7 @@ import {
   tcpInfoIndex,
   tcpInfoStride,
 } from "../../src/netlink/tcp-info.ts";
-import { addressText, local, peer } from "../../src/fold/address.ts";
+import { addressText, local, peer } from "../../src/netlink/address.ts";
 import { addressBytes } from "../kit/sockets.ts";
 
 const seq = 7;
