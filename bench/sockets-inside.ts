@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { monitorEventLoopDelay, performance } from "node:perf_hooks";
 import { setImmediate, setTimeout } from "node:timers/promises";
 import { createSocketsPart } from "../src/collect/sockets.ts";
+import { defaults } from "../src/config/defaults.ts";
 import { loadLibc } from "../src/kernel/libc.ts";
 import { createSockDiag } from "../src/kernel/netlink-socket.ts";
 import { flowFields } from "../src/fold/flow-columns.ts";
@@ -20,10 +21,9 @@ const median = (values: readonly number[]): number =>
 const options = { plan: planTcpInfo(flowFields), congestion: false, program: undefined };
 const part = createSocketsPart({
   config: {
-    protocols: ["tcp", "udp"],
+    ...defaults.sockets,
     groupBy: groupBy as Grouping,
     maxGroups: 100_000,
-    seriesTtl: 10,
     rttBounds: [0.0001, 0.001, 0.01, 0.1],
   },
   read: createSockDiag(loadLibc(), dumpsOf(["tcp", "udp"], options)).read,

@@ -6,7 +6,9 @@ import type { Finding } from "./explain.ts";
 import { block } from "./kinds.ts";
 import { inheritedOf } from "./normalise.ts";
 import { formatPath, type Path } from "./path.ts";
-import { collection, inherited, otlp, target, type TargetFields } from "./schema.ts";
+import { collection, inherited, otlp, protocols, target, type TargetFields } from "./schema.ts";
+import { selectEntry } from "./select.ts";
+import { networkFindings, type PlacedEntry, selectFindings } from "./select-checks.ts";
 
 /** A part of the file as its schema reads it; undefined when it is faulty, which has been said by then. */
 const sound = <S extends z.ZodType>(schema: S, value: unknown): z.output<S> | undefined =>
@@ -72,6 +74,20 @@ const targetFindings = (value: unknown): Finding[] => {
   return findings;
 };
 
+const socketFindings = (value: unknown): Finding[] => {
+  const { protocols: named, select } = mapOf(value);
+  const read = named === undefined || named === null ? defaults.sockets.protocols : sound(protocols, named);
+  if (read === undefined) return [];
+  const placed = (key: "include" | "exclude"): PlacedEntry[] => {
+    const entries = mapOf(select)[key];
+    return (Array.isArray(entries) ? (entries as unknown[]) : []).flatMap((entry, index) => {
+      const fields = sound(selectEntry, entry);
+      return fields === undefined ? [] : [{ path: ["sockets", "select", key, index], fields }];
+    });
+  };
+  return selectFindings(placed("include"), placed("exclude"), read);
+};
+
 const otlpFindings = (value: unknown): Finding[] => {
   const findings: Finding[] = [];
   const { endpoint, metrics_endpoint: full } = sound(otlp, value) ?? {};
@@ -99,10 +115,12 @@ const otlpFindings = (value: unknown): Finding[] => {
  * A part with a fault of its own is left out, so that one slip is not reported twice, and all other parts are checked.
  */
 export const crossCheck = (file: unknown, environment: Environment): Finding[] => {
-  const { collection: times, probes, export: destinations } = mapOf(file);
+  const { collection: times, networks, probes, sockets, export: destinations } = mapOf(file);
   return [
     ...collectionFindings(times, environment),
+    ...networkFindings(mapOf(networks)),
     ...targetFindings(probes),
+    ...socketFindings(sockets),
     ...otlpFindings(mapOf(destinations)["otlp"]),
   ];
 };

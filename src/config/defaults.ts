@@ -7,6 +7,7 @@ export const defaults = {
   probes: { intervalMs: 30_000, timeoutMs: 5_000, concurrency: 512, silenceMs: 1_000 },
   sockets: {
     protocols: ["tcp", "udp"],
+    select: { include: [], exclude: [] },
     groupBy: "endpoint",
     maxGroups: 2_000,
     seriesTtl: 10,

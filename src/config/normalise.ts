@@ -1,10 +1,11 @@
 import type { Attributes } from "../model/columns.ts";
-import type { Config, OtlpConfig, SocketsConfig } from "../model/config.ts";
+import type { Config, OtlpConfig, SelectEntry, SocketsConfig } from "../model/config.ts";
 import type { Target } from "../model/target.ts";
 import { defaults } from "./defaults.ts";
 import { formatDuration } from "../text/duration.ts";
 import type { Environment, Sourced } from "./environment.ts";
 import type { File, TargetFields } from "./schema.ts";
+import type { SelectFields } from "./select.ts";
 
 /** The configuration, and what the user should know of how it came about, a sentence each. */
 export type Parsed = { readonly config: Config; readonly notes: readonly string[] };
@@ -64,11 +65,17 @@ export const targetOf = (fields: TargetFields, inherited: Inherited): Target => 
   }
 };
 
+const entryOf = (fields: SelectFields): SelectEntry => ({ ...fields, side: fields.side ?? "any" });
+
 const socketsOf = (sockets: File["sockets"]): SocketsConfig | "off" => {
   if (sockets === false) return "off";
   const own = sockets === true || sockets === undefined ? {} : sockets;
   return {
     protocols: own.protocols ?? defaults.sockets.protocols,
+    select: {
+      include: own.select?.include?.map(entryOf) ?? defaults.sockets.select.include,
+      exclude: own.select?.exclude?.map(entryOf) ?? defaults.sockets.select.exclude,
+    },
     groupBy: own.group_by ?? defaults.sockets.groupBy,
     maxGroups: own.max_groups ?? defaults.sockets.maxGroups,
     seriesTtl: own.series_ttl ?? defaults.sockets.seriesTtl,
@@ -120,6 +127,7 @@ export const normalise = (file: File, environment: Environment): Parsed => {
     collection: collectionOf(file, environment, choose, notes),
     resource: { attributes: resourceOf(file, environment, choose) },
     paths: { proc: file.paths?.proc ?? defaults.proc },
+    networks: Object.entries(file.networks ?? {}).map(([name, networks]) => ({ name, networks })),
     probes: {
       concurrency: probes?.concurrency ?? defaults.probes.concurrency,
       targets: (probes?.targets ?? []).map((fields) => targetOf(fields, inherited)),

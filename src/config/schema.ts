@@ -19,6 +19,7 @@ import {
   whole,
 } from "./kinds.ts";
 import { parseBaseUrl, parseMetricsUrl } from "./otlp-url.ts";
+import { namedNetworks, select } from "./select.ts";
 import { parseTarget } from "./target.ts";
 
 /** Shortest time between two ticks, or two runs of a probe. */
@@ -128,7 +129,8 @@ const probes = block({
   ),
 });
 
-const protocols = z
+/** `sockets.protocols`. */
+export const protocols = z
   .array(oneOf(["tcp", "udp"]), { error: "must be a list of tcp and udp" })
   .min(1, { error: "must name tcp, udp or both; write sockets: off to read none" })
   .superRefine(
@@ -159,6 +161,7 @@ const bounds = z
 
 const sockets = block({
   protocols: optional(protocols, "Which sockets are read.", defaults.sockets.protocols),
+  select: optional(select, "Which sockets are taken: by the rule below, all of them without it."),
   group_by: optional(
     oneOf(groupings),
     "What shares series: nothing (socket), the sockets of one service or one peer's port (endpoint), all of a protocol (host).",
@@ -251,6 +254,10 @@ export const schema = block({
   collection: optional(collection, "When sockscope looks."),
   resource: optional(resource, "What the metrics are of."),
   paths: optional(paths, "Where sockscope looks."),
+  networks: optional(
+    namedNetworks,
+    "Names for networks, by which sockets can be grouped (sockscope.peer.network), as in office: [10.0.0.0/8]. Where networks of two names hold an address, the one with the longer prefix counts.",
+  ),
   probes: optional(probes, "Endpoints to test. Without this block nothing is probed."),
   sockets: optional(
     onOffOr(sockets),

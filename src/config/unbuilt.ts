@@ -2,7 +2,6 @@ import { patternOf, type Path } from "./path.ts";
 
 /** Keys of the design that this version does not have, each with what to do instead. A row goes when its feature comes. */
 export const unbuiltKeys: Readonly<Record<string, string>> = {
-  networks: "remove it",
   compat: "remove it",
   election: "remove it, each agent runs its own probes",
   "paths.sys": "remove it",
@@ -17,7 +16,6 @@ export const unbuiltKeys: Readonly<Record<string, string>> = {
   "sockets.namespaces": "remove it",
   "sockets.events": "remove it",
   "sockets.rank_by": "remove it",
-  "sockets.select": "remove it, all sockets are read",
   "sockets.metrics": "remove it",
   "host.netstat": "remove it",
   "export.otlp.tls": "remove it",

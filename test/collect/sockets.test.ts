@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { createSocketsPart } from "../../src/collect/sockets.ts";
+import { defaults } from "../../src/config/defaults.ts";
 import { SourceError } from "../../src/model/errors.ts";
 import type { SocketProtocol } from "../../src/model/socket.ts";
 import type { ReadSockets } from "../../src/model/sources.ts";
@@ -18,7 +19,7 @@ const createTest = (dumps: (readonly SocketRow[] | Error)[], lacking: readonly S
     yield batchOf(dump.slice(1));
   };
   const part = createSocketsPart({
-    config: { protocols: ["tcp", "udp"], groupBy: "endpoint", maxGroups: 10, seriesTtl: 3, rttBounds: [0.001] },
+    config: { ...defaults.sockets, maxGroups: 10, seriesTtl: 3, rttBounds: [0.001] },
     read,
     ephemeral: [32_768, 60_999],
     now: () => 0,

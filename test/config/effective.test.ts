@@ -1,9 +1,11 @@
 import fc from "fast-check";
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import type { Config, OtlpConfig } from "../../src/model/config.ts";
+import { parseNetwork, withoutHostBits } from "../../src/model/address.ts";
+import type { Config, OtlpConfig, SelectEntry } from "../../src/model/config.ts";
 import type { Target } from "../../src/model/target.ts";
 import { renderEffective } from "../../src/config/effective.ts";
+import { mergeNetworks, mergePorts } from "../../src/config/select.ts";
 import { parseConfig } from "../../src/config/parse.ts";
 import { configOf } from "./parsing.ts";
 
@@ -27,6 +29,9 @@ resource:
     release: "1.10"
 paths:
   proc: /proc
+networks:
+  office: ["10.0.0.0/8"]
+  cdn: ["198.51.100.0/24", "2001:db8::/32"]
 probes:
   concurrency: 512
   targets:
@@ -44,6 +49,33 @@ probes:
       udp_silence: 1s
 sockets:
   protocols: [tcp, udp]
+  select:
+    include:
+      - protocols: [tcp, udp]
+        states: [established, close_wait, closed]
+        ports: [443, "8000-9000"]
+        addresses: ["10.0.0.1", "10.0.0.2", "2001:db8::1"]
+        networks: ["10.0.0.0/8", "2001:db8::/32"]
+        hosts: [db.internal]
+        loopback: false
+        side: any
+      - pids: [4711]
+        cmds: [nginx, "*/gunicorn *"]
+        cgroups: [/system.slice/app, nginx.service]
+        containers: ["3f4e5d6c7b8a"]
+    exclude:
+      - protocols: [tcp]
+        states: [syn_sent]
+        ports: [22]
+        addresses: ["192.0.2.1"]
+        networks: ["192.0.2.0/24"]
+        hosts: [backup.internal]
+        loopback: false
+        side: any
+      - pids: [1]
+        cmds: [sshd]
+        cgroups: [user.slice]
+        containers: [telemetry]
   group_by: endpoint
   max_groups: 2000
   series_ttl: 10
@@ -138,6 +170,57 @@ describe("round trip", () => {
     }),
     queueBytes: fc.integer({ min: 1, max: 65_536 }).map((mib) => mib * 1_048_576),
   });
+  const portRanges = fc
+    .array(fc.tuple(fc.integer({ min: 1, max: 65_535 }), fc.nat(1000)), { minLength: 1, maxLength: 4 })
+    .map((pairs) => mergePorts(pairs.map(([from, more]) => ({ from, to: Math.min(65_535, from + more) }))));
+  const networks = fc
+    .array(fc.tuple(fc.oneof(fc.ipV4(), fc.ipV6()), fc.nat(128)), { minLength: 1, maxLength: 4 })
+    .map((pairs) =>
+      mergeNetworks(
+        pairs.flatMap(([address, bits]) => {
+          const network = parseNetwork(address, address.includes(":") ? bits : bits % 33);
+          return network === undefined ? [] : [withoutHostBits(network)];
+        }),
+      ),
+    );
+  const texts = fc.uniqueArray(name, { minLength: 1, maxLength: 3 });
+  // Of keys that no other key of the entry can contradict.
+  const entry = fc
+    .record(
+      {
+        protocols: fc.constantFrom(["tcp"] as const, ["udp", "tcp"] as const),
+        states: fc.uniqueArray(fc.constantFrom("established", "closed"), { minLength: 1 }),
+        ports: portRanges,
+        networks,
+        hosts: fc.constantFrom(["a.internal"], ["b", "c.internal."]),
+        pids: fc.uniqueArray(fc.integer({ min: 1, max: 4_194_304 }), { minLength: 1, maxLength: 3 }),
+        cmds: texts,
+        cgroups: texts,
+        containers: texts,
+      } satisfies { [K in keyof SelectEntry]?: unknown },
+      { requiredKeys: [] },
+    )
+    .filter((given) => Object.keys(given).length > 0);
+  const side = fc.constantFrom("any", "local", "remote");
+  const sided = (given: Omit<SelectEntry, "side">, wanted: SelectEntry["side"]): SelectEntry => ({
+    ...given,
+    side: given.ports === undefined && given.networks === undefined && given.hosts === undefined ? "any" : wanted,
+  });
+  // An exclusion by a state that no inclusion names covers none of them.
+  const selectConfig = fc.record({
+    include: fc.array(
+      fc.tuple(entry, side).map(([given, wanted]) => sided(given, wanted)),
+      { maxLength: 3 },
+    ),
+    exclude: fc.array(
+      fc
+        .tuple(entry, side)
+        .map(([given, wanted]) =>
+          sided({ ...given, protocols: ["tcp", "udp"], states: ["closed"], pids: [4_194_303] }, wanted),
+        ),
+      { maxLength: 2 },
+    ),
+  });
   const bounds = fc
     .uniqueArray(fc.double({ min: 1e-9, max: 1e9, noNaN: true }), { minLength: 1, maxLength: 160 })
     .map((seconds) => seconds.sort((a, b) => a - b));
@@ -147,6 +230,14 @@ describe("round trip", () => {
       .map(([intervalMs, timeoutMs]) => ({ intervalMs, timeoutMs: Math.min(intervalMs, timeoutMs) })),
     resource: fc.record({ attributes }),
     paths: fc.record({ proc: fc.string().map((path) => `/${path}`) }),
+    networks: fc
+      .uniqueArray(fc.record({ name: attributeName, networks: fc.constant([]) }), {
+        selector: (item) => item.name,
+        maxLength: 2,
+      })
+      .map((named) =>
+        named.map(({ name: given }, at) => ({ name: given, networks: [{ family: 4, words: [10 + at], prefix: 8 }] })),
+      ),
     probes: fc.record({
       concurrency: fc.integer({ min: 1, max: 65_535 }),
       targets: fc.uniqueArray(fc.oneof(target, udp), { selector: (item) => item.name, maxLength: 5 }),
@@ -154,6 +245,7 @@ describe("round trip", () => {
     sockets: fc.option(
       fc.record({
         protocols: fc.constantFrom(["tcp"] as const, ["udp", "tcp"] as const),
+        select: selectConfig,
         groupBy: fc.constantFrom("socket", "endpoint", "host"),
         maxGroups: fc.integer({ min: 1, max: 1_000_000 }),
         seriesTtl: fc.integer({ min: 1, max: 1_000 }),

@@ -24,9 +24,11 @@ describe("defaults", () => {
       collection: { intervalMs: 15_000, timeoutMs: 10_000 },
       resource: { attributes: {} },
       paths: { proc: "/proc" },
+      networks: [],
       probes: { concurrency: 512, targets: [] },
       sockets: {
         protocols: ["tcp", "udp"],
+        select: { include: [], exclude: [] },
         groupBy: "endpoint",
         maxGroups: 2_000,
         seriesTtl: 10,
@@ -68,9 +70,11 @@ describe("values", () => {
 collection: { interval: 20s, timeout: 5s }
 resource: { attributes: { team: edge, tier: 1, canary: true } }
 paths: { proc: /host/proc }
+networks: { office: [10.0.0.0/8] }
 probes: { concurrency: 7 }
 sockets:
   protocols: [udp]
+  select: { include: [{ ports: [443] }], exclude: [{ states: [listen], protocols: [udp, tcp] }] }
   group_by: socket
   max_groups: 1000000
   series_ttl: 1
@@ -96,8 +100,19 @@ export:
       collection: { intervalMs: 20_000, timeoutMs: 5_000 },
       resource: { attributes: { team: "edge", tier: 1, canary: true } },
       paths: { proc: "/host/proc" },
+      networks: [{ name: "office", networks: [{ family: 4, words: [10], prefix: 8 }] }],
       probes: { concurrency: 7, targets: [] },
-      sockets: { protocols: ["udp"], groupBy: "socket", maxGroups: 1_000_000, seriesTtl: 1, rttBounds: [0.5, 1] },
+      sockets: {
+        protocols: ["udp"],
+        select: {
+          include: [{ ports: [{ from: 443, to: 443 }], side: "any" }],
+          exclude: [{ states: ["listen"], protocols: ["udp", "tcp"], side: "any" }],
+        },
+        groupBy: "socket",
+        maxGroups: 1_000_000,
+        seriesTtl: 1,
+        rttBounds: [0.5, 1],
+      },
       host: { sockstat: false },
       export: {
         otlp: {

@@ -6,6 +6,7 @@ import { connect } from "node:net";
 import { performance } from "node:perf_hooks";
 import { setTimeout } from "node:timers/promises";
 import { createSocketsPart } from "../../src/collect/sockets.ts";
+import { defaults } from "../../src/config/defaults.ts";
 import { loadLibc } from "../../src/kernel/libc.ts";
 import { createSockDiag } from "../../src/kernel/netlink-socket.ts";
 import { flowFields } from "../../src/fold/flow-columns.ts";
@@ -21,7 +22,7 @@ const options = { plan: planTcpInfo(flowFields), congestion: false, program: und
 
 const createPart = (groupBy: "socket" | "endpoint" | "host") => {
   const part = createSocketsPart({
-    config: { protocols: ["tcp", "udp"], groupBy, maxGroups: 1000, seriesTtl: 1, rttBounds: [0.001, 1] },
+    config: { ...defaults.sockets, groupBy, maxGroups: 1000, seriesTtl: 1, rttBounds: [0.001, 1] },
     read: createSockDiag(loadLibc(), dumpsOf(["tcp", "udp"], options)).read,
     ephemeral: [32_768, 60_999],
     now: () => performance.now(),
