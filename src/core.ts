@@ -1,5 +1,6 @@
 import { hostname, platform } from "node:os";
 import { performance } from "node:perf_hooks";
+import { createHostNames } from "./collect/hosts.ts";
 import { createHostPart } from "./collect/host.ts";
 import { createProbesPart, type ProbesPart } from "./collect/probes.ts";
 import { createOwners, type OwnersPart } from "./collect/owners.ts";
@@ -28,6 +29,7 @@ import { createInetDecoder } from "./netlink/inet-diag.ts";
 import { type DumpOptions, dumpsOf } from "./netlink/dumps.ts";
 import { planTcpInfo } from "./netlink/tcp-info.ts";
 import { flowFields } from "./fold/flow-columns.ts";
+import { createSelector, type Selector } from "./select/select.ts";
 import { runProbe } from "./probe/index.ts";
 
 export type CoreOptions = {
@@ -80,13 +82,25 @@ const sockDiagOf =
     };
   };
 
-const socketSource = (libc: Libc | undefined, config: SocketsConfig, proc: string, log: Log): SocketSource => {
+const socketSource = (
+  libc: Libc | undefined,
+  config: SocketsConfig,
+  selector: Selector,
+  proc: string,
+  log: Log,
+): SocketSource => {
   if (platform() !== "linux")
     return { read: unavailable("sockets are read on Linux only"), subscribe: undefined, close: () => undefined };
   const { source, protocols, metrics, groupBy, timeWait } = config;
   const plan = planTcpInfo(flowFields(metrics));
   const { needsCongestion } = createGrouping(groupBy);
-  const options = { plan, congestion: needsCongestion, program: undefined, timeWait: timeWait === "dump" };
+  const options: DumpOptions = {
+    plan,
+    congestion: needsCongestion,
+    timeWait: timeWait === "dump",
+    program: selector.program,
+    states: selector.states(),
+  };
   const reader = createSocketSource({
     source,
     protocols,
@@ -103,9 +117,16 @@ const socketSource = (libc: Libc | undefined, config: SocketsConfig, proc: strin
   };
 };
 
-/** Owners of sockets, as far as the grouping asks for them. */
-const ownersOf = ({ groupBy }: SocketsConfig, paths: Config["paths"], log: Log): OwnersPart | undefined => {
-  const { needsProcess, needsCgroup } = createGrouping(groupBy);
+/** Owners of sockets, as far as the grouping and the selection ask for them. */
+const ownersOf = (
+  { groupBy }: SocketsConfig,
+  selector: Selector,
+  paths: Config["paths"],
+  log: Log,
+): OwnersPart | undefined => {
+  const grouping = createGrouping(groupBy);
+  const needsProcess = grouping.needsProcess || selector.needsProcess;
+  const needsCgroup = grouping.needsCgroup || selector.needsCgroup;
   if (platform() !== "linux" || !(needsProcess || needsCgroup)) return undefined;
   return createOwners({
     cgroups: createCgroups({ root: paths.cgroup, log }),
@@ -166,19 +187,25 @@ export const createCore = async (
   await ticker.replace("probes", probes);
   let closeSockets = (): void => undefined;
 
-  const setSockets = async ({ sockets, paths }: Config): Promise<void> => {
+  const setSockets = async ({ sockets, paths, networks }: Config): Promise<void> => {
     const closeOld = closeSockets;
     if (sockets === "off") {
       closeSockets = () => undefined;
       await ticker.replace("sockets", undefined);
     } else {
-      const { read, subscribe, close } = socketSource(libc, sockets, paths.proc, log);
+      const selector = createSelector(sockets.select);
+      const { hosts, setHost } = selector;
+      const { read, subscribe, close } = socketSource(libc, sockets, selector, paths.proc, log);
       const ephemeral = await readEphemeralPorts(paths.proc);
       const part = createSocketsPart({
         config: sockets,
         read,
         subscribe,
-        owners: ownersOf(sockets, paths, log),
+        owners: ownersOf(sockets, selector, paths, log),
+        selector,
+        networks,
+        hostNames:
+          hosts.length > 0 ? createHostNames({ hosts, resolve: resolver.resolve, setHost, now, log }) : undefined,
         ephemeral,
         now,
         log,

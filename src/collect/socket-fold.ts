@@ -1,4 +1,6 @@
-import { isIpv4, local } from "../fold/address.ts";
+import { createNetworkTable, holdsAddress } from "../select/networks.ts";
+import type { OwnerOf, Selector } from "../select/select.ts";
+import { isIpv4, local, peer } from "../netlink/address.ts";
 import { type Bound, createListeners, createUdpPorts, foldBound } from "../fold/bound.ts";
 import { rttOf } from "../fold/flow-columns.ts";
 import type { FlowFacts } from "../fold/flow-group.ts";
@@ -7,7 +9,7 @@ import { closeBatch, foldFlow, letWait, openBatch } from "../fold/flows.ts";
 import { addRtt, createRttHistogram } from "../fold/rtt.ts";
 import { countSocket, createSocketCounts, restartSocketCounts } from "../fold/socket-counts.ts";
 import { countState, resetStates, type StateCounts } from "../fold/states.ts";
-import type { SocketsConfig } from "../model/config.ts";
+import type { NamedNetworks, SocketsConfig } from "../model/config.ts";
 import type { Owners } from "../model/owner.ts";
 import { protocolIndex, type SocketBatch, type SocketProtocol, socketProtocols } from "../model/socket.ts";
 import {
@@ -86,22 +88,39 @@ export type FoldOptions = {
   /** net.ipv4.ip_local_port_range. */
   readonly ephemeral: FlowFacts["ephemeral"];
   readonly owners: Owners | undefined;
+  readonly selector: Selector;
+  /** `networks` of the configuration. */
+  readonly networks: readonly NamedNetworks[];
+};
+
+/** The name of the smallest network that an address is in. */
+const createNetworkNames = (named: readonly NamedNetworks[]): FlowFacts["peerNetwork"] => {
+  const tables = named
+    .flatMap(({ name, networks }) => networks.map((network) => ({ name, network })))
+    .sort((a, b) => b.network.prefix - a.network.prefix)
+    .map(({ name, network }) => ({ name, table: createNetworkTable([network]) }));
+  return (batch, row) => tables.find(({ table }) => holdsAddress(table, batch, row, peer))?.name;
 };
 
 export type SocketFold = ReturnType<typeof createSocketFold>;
 
 /** Everything that sockets are folded into. */
-export const createSocketFold = ({ config, ephemeral, owners }: FoldOptions) => {
+export const createSocketFold = ({ config, ephemeral, owners, selector, networks }: FoldOptions) => {
   const listening = createListening();
   const flows = createFlows(config);
-  const { needsProcess, needsCgroup } = flows.grouping;
-  const needs: Needs = { process: needsProcess, cgroup: needsCgroup };
+  const { grouping } = flows;
+  const needs: Needs = {
+    process: owners !== undefined && (grouping.needsProcess || selector.needsProcess),
+    cgroup: owners !== undefined && (grouping.needsCgroup || selector.needsCgroup),
+  };
+  const known = ownerFacts(owners ?? noOwners, needs, listening);
+  const ownerOf: OwnerOf = (batch, row) => ({ process: known.process(batch, row), cgroup: known.cgroup(batch, row) });
   const facts: FlowFacts = {
     listening: (port) => listening.at(port) !== undefined,
     ephemeral,
-    ...ownerFacts(owners ?? noOwners, owners === undefined ? { process: false, cgroup: false } : needs, listening),
-    peerNetwork: () => undefined,
-    admit: () => "yes",
+    ...known,
+    peerNetwork: createNetworkNames(networks),
+    admit: selector.active ? (batch, row, origin) => selector.decide(batch, row, ownerOf, origin) : () => "yes",
   };
   return {
     flows,

@@ -20,12 +20,14 @@ import {
 import { allStates, createStateCounts, dumpedStates, type StateCounts } from "../fold/states.ts";
 import type { Observation } from "../metrics/observation.ts";
 import type { MetricColumns } from "../model/columns.ts";
-import type { SocketsConfig } from "../model/config.ts";
+import type { NamedNetworks, SocketsConfig } from "../model/config.ts";
 import { SourceError } from "../model/errors.ts";
 import type { Log } from "../model/log.ts";
 import type { SocketProtocol } from "../model/socket.ts";
 import { type DumpReport, emptyReport, type ReadSockets, type SubscribeDestroyEvents } from "../model/sources.ts";
 import type { OwnersPart } from "./owners.ts";
+import type { Selector } from "../select/select.ts";
+import type { HostNames } from "./hosts.ts";
 import { inSlices, type Part, type Reading } from "./reading.ts";
 import { createSocketEvents } from "./socket-events.ts";
 import { askForOwners, createSocketFold, foldBatch, foldWaiting, restartFold, type SocketFold } from "./socket-fold.ts";
@@ -37,6 +39,11 @@ export type SocketsOptions = {
   readonly subscribe: SubscribeDestroyEvents | undefined;
   /** Undefined: sockets have no owners here. */
   readonly owners: OwnersPart | undefined;
+  readonly selector: Selector;
+  /** `networks` of the configuration. */
+  readonly networks: readonly NamedNetworks[];
+  /** The names that the selection asks for; undefined where it names none. */
+  readonly hostNames: HostNames | undefined;
   /** net.ipv4.ip_local_port_range. */
   readonly ephemeral: FlowFacts["ephemeral"];
   /** Monotonic ms. */
@@ -44,7 +51,7 @@ export type SocketsOptions = {
   readonly log: Log;
 };
 
-export type SocketsPart = Part & { close(): void };
+export type SocketsPart = Part & { readonly close: () => void };
 
 const stateObservations = (counts: StateCounts, { timeWait }: SocketsConfig): Observation[] =>
   (Object.keys(timeWait === "dump" ? allStates : dumpedStates) as (keyof typeof allStates)[]).flatMap((state) =>
@@ -181,8 +188,14 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
     }
   };
 
+  const close = (): void => {
+    events.close();
+    options.hostNames?.close();
+  };
+
   const collect = async (time: number, signal: AbortSignal): Promise<Reading> => {
     const started = now();
+    options.hostNames?.refresh(signal);
     await events.drain();
     await meetOwners(signal).catch((error: unknown) => {
       // The dump meets the same failure, and says it.
@@ -206,9 +219,9 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
   return {
     collect: (time, signal) => collect(time, signal).finally(() => events.hold(false)),
     async end() {
-      events.close();
+      close();
       return columns(true);
     },
-    close: () => events.close(),
+    close,
   };
 };

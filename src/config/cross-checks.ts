@@ -7,7 +7,17 @@ import type { Finding } from "./explain.ts";
 import { block } from "./kinds.ts";
 import { familiesOf, inheritedOf } from "./normalise.ts";
 import { formatPath, type Path } from "./path.ts";
-import { collection, inherited, otlp, sockets, target, type TargetFields } from "./schema.ts";
+import {
+  collection,
+  inherited,
+  otlp,
+  protocols,
+  sockets as socketsSchema,
+  target,
+  type TargetFields,
+} from "./schema.ts";
+import { selectEntry } from "./select.ts";
+import { networkFindings, type PlacedEntry, selectFindings } from "./select-checks.ts";
 
 /** A part of the file as its schema reads it; undefined when it is faulty, which has been said by then. */
 const sound = <S extends z.ZodType>(schema: S, value: unknown): z.output<S> | undefined =>
@@ -75,10 +85,24 @@ const targetFindings = (value: unknown): Finding[] => {
 
 /** A ranking needs the metrics that it reads. */
 const rankFindings = (value: unknown): Finding[] => {
-  const { rank_by: rank, metrics } = sound(sockets, value) ?? {};
+  const { rank_by: rank, metrics } = sound(socketsSchema, value) ?? {};
   const family = rank && familyOfRank[rank];
   if (family === undefined || familiesOf(metrics).includes(family)) return [];
   return [valueAt(["sockets", "rank_by"], `needs metrics.${family}, which is off: leave it on, or rank by flows`)];
+};
+
+const socketFindings = (value: unknown): Finding[] => {
+  const { protocols: named, select } = mapOf(value);
+  const read = named === undefined || named === null ? defaults.sockets.protocols : sound(protocols, named);
+  if (read === undefined) return [];
+  const placed = (key: "include" | "exclude"): PlacedEntry[] => {
+    const entries = mapOf(select)[key];
+    return (Array.isArray(entries) ? (entries as unknown[]) : []).flatMap((entry, index) => {
+      const fields = sound(selectEntry, entry);
+      return fields === undefined ? [] : [{ path: ["sockets", "select", key, index], fields }];
+    });
+  };
+  return selectFindings(placed("include"), placed("exclude"), read);
 };
 
 const otlpFindings = (value: unknown): Finding[] => {
@@ -108,11 +132,13 @@ const otlpFindings = (value: unknown): Finding[] => {
  * A part with a fault of its own is left out, so that one slip is not reported twice, and all other parts are checked.
  */
 export const crossCheck = (file: unknown, environment: Environment): Finding[] => {
-  const { collection: times, probes, sockets: read, export: destinations } = mapOf(file);
+  const { collection: times, networks, probes, sockets, export: destinations } = mapOf(file);
   return [
     ...collectionFindings(times, environment),
+    ...networkFindings(mapOf(networks)),
     ...targetFindings(probes),
-    ...rankFindings(read),
+    ...rankFindings(sockets),
+    ...socketFindings(sockets),
     ...otlpFindings(mapOf(destinations)["otlp"]),
   ];
 };

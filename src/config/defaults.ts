@@ -9,6 +9,7 @@ export const defaults = {
     source: "auto",
     protocols: ["tcp", "udp"],
     timeWait: "sockstat",
+    select: { include: [], exclude: [] },
     groupBy: "endpoint",
     events: "auto",
     maxGroups: 2_000,

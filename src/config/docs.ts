@@ -85,17 +85,35 @@ const rowsOf = (node: Json, prefix: string): string[] =>
     });
   });
 
+const tableOf = (rows: readonly string[]): string[] =>
+  rows.length === 0 ? [] : ["| Key | Type | Default | Meaning |", "| --- | --- | --- | --- |", ...rows, ""];
+
 const sectionOf = (key: string, node: Json): string =>
   [
     `## ${key}`,
     "",
     `${node.description} Type: ${typeOf(node)}.`,
     "",
-    "| Key | Type | Default | Meaning |",
-    "| --- | --- | --- | --- |",
-    ...rowsOf(node, key),
-    "",
+    ...tableOf(rowsOf(node, key)),
+    ...(notes[key] ?? []),
   ].join("\n");
+
+/** What a section says beside its keys. */
+const notes: Readonly<Record<string, readonly string[]>> = {
+  sockets: [
+    "**Selection.** A socket is taken when `select.include` is empty or one of its entries matches, and no entry of",
+    "`select.exclude` matches. An entry matches when every key that it has holds; a key holds when one of its values does.",
+    "With `side: any` each key may hold at another end of the socket: `{ ports: [443], networks: [10.0.0.0/8] }` matches a",
+    "connection from 10.0.0.7 to port 443 of any host. What a socket does not have matches nothing: a unix socket has no",
+    "port. An entry that cannot match anything is refused.",
+    "",
+    "What the kernel can decide - ports, addresses, networks, hosts, loopback and states - is asked of it, so that other",
+    "sockets cost next to nothing; the rest is decided here, as is all beyond some 30 ports and networks, which would cost",
+    "the kernel more than they save. A connection that opens and closes between two ticks has no pid, command, cgroup or",
+    "container any more: where its selection depends on one of these it is left out and counted as undecided.",
+    "",
+  ],
+};
 
 const preamble = `# Configuration
 

@@ -1,9 +1,11 @@
-import { type Config, flowFamilies, type OtlpConfig } from "../model/config.ts";
+import { formatAddress, formatNetwork } from "../model/address.ts";
+import { type Config, flowFamilies, type OtlpConfig, type PortRange, type SelectEntry } from "../model/config.ts";
 import type { Target } from "../model/target.ts";
 import { formatDuration } from "../text/duration.ts";
 import { formatHostPort } from "./host-port.ts";
 import { baseOf } from "./otlp-url.ts";
-import { renderYaml, type YamlMap } from "./render-yaml.ts";
+import { renderYaml, type YamlMap, type YamlValue } from "./render-yaml.ts";
+import { endKeys } from "./select.ts";
 
 const onOff = (on: boolean): string => (on ? "on" : "off");
 
@@ -15,6 +17,21 @@ const targetIn = (target: Target): YamlMap => ({
   attributes: target.attributes,
   ...("silenceMs" in target ? { udp_silence: formatDuration(target.silenceMs) } : {}),
 });
+
+const portsIn = ({ from, to }: PortRange): number | string => (from === to ? from : `${from}-${to}`);
+
+const entryIn = ({ side, ...entry }: SelectEntry): YamlMap => {
+  const written = {
+    ...entry,
+    ports: entry.ports?.map(portsIn),
+    addresses: entry.addresses?.map(({ words }) => formatAddress(words)),
+    networks: entry.networks?.map(formatNetwork),
+  };
+  const given = endKeys.some((key) => written[key] !== undefined) ? { ...written, side } : written;
+  const map: Record<string, YamlValue> = {};
+  for (const [key, value] of Object.entries(given)) if (value !== undefined) map[key] = value;
+  return map;
+};
 
 const otlpIn = ({ url, compression, headers, timeoutMs, retry, queueBytes }: OtlpConfig): YamlMap => {
   const base = baseOf(url);
@@ -37,12 +54,13 @@ const otlpIn = ({ url, compression, headers, timeoutMs, retry, queueBytes }: Otl
 
 /** The effective configuration as a file that sockscope reads; the value of every header is masked. */
 export const renderEffective = (config: Config): string => {
-  const { collection, resource, paths, probes, sockets, host } = config;
+  const { collection, resource, paths, networks, probes, sockets, host } = config;
   const { otlp, prometheus } = config.export;
   return renderYaml({
     collection: { interval: formatDuration(collection.intervalMs), timeout: formatDuration(collection.timeoutMs) },
     resource: { attributes: resource.attributes },
     paths,
+    networks: Object.fromEntries(networks.map(({ name, networks: held }) => [name, held.map(formatNetwork)])),
     probes: { concurrency: probes.concurrency, targets: probes.targets.map(targetIn) },
     sockets:
       sockets === "off"
@@ -51,6 +69,10 @@ export const renderEffective = (config: Config): string => {
             source: sockets.source,
             protocols: sockets.protocols,
             time_wait: sockets.timeWait,
+            select: {
+              include: sockets.select.include.map(entryIn),
+              exclude: sockets.select.exclude.map(entryIn),
+            },
             group_by: sockets.groupBy,
             events: sockets.events,
             max_groups: sockets.maxGroups,

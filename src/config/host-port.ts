@@ -5,7 +5,8 @@ export type HostPort = { readonly host: string; readonly port: number };
 
 const label = /^[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$/;
 
-const hostFault = (host: string): string | undefined => {
+/** What is wrong with the name or address of a host. */
+export const hostFault = (host: string): string | undefined => {
   if (isIP(host) !== 0) return undefined;
   if (host.includes(":")) return "the host is not an IPv6 address; with its port it is written as in [2001:db8::1]:443";
   if (/^[\d.]+$/.test(host)) return "the host is not an IPv4 address";

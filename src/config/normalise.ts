@@ -1,10 +1,18 @@
 import type { Attributes } from "../model/columns.ts";
-import { type Config, flowFamilies, type FlowFamily, type OtlpConfig, type SocketsConfig } from "../model/config.ts";
+import {
+  type Config,
+  flowFamilies,
+  type FlowFamily,
+  type OtlpConfig,
+  type SelectEntry,
+  type SocketsConfig,
+} from "../model/config.ts";
 import type { Target } from "../model/target.ts";
 import { defaults } from "./defaults.ts";
 import { formatDuration } from "../text/duration.ts";
 import type { Environment, Sourced } from "./environment.ts";
 import type { File, TargetFields } from "./schema.ts";
+import type { SelectFields } from "./select.ts";
 
 /** The configuration, and what the user should know of how it came about, a sentence each. */
 export type Parsed = { readonly config: Config; readonly notes: readonly string[] };
@@ -71,6 +79,8 @@ export const familiesOf = (
   switches: Readonly<Partial<Record<FlowFamily, boolean | undefined>>> = {},
 ): readonly FlowFamily[] => flowFamilies.filter((family) => switches[family] ?? defaultFamilies.includes(family));
 
+const entryOf = (fields: SelectFields): SelectEntry => ({ ...fields, side: fields.side ?? "any" });
+
 const socketsOf = (sockets: File["sockets"]): SocketsConfig | "off" => {
   if (sockets === false) return "off";
   const own = sockets === true || sockets === undefined ? {} : sockets;
@@ -79,6 +89,10 @@ const socketsOf = (sockets: File["sockets"]): SocketsConfig | "off" => {
     source: own.source ?? defaults.sockets.source,
     protocols: own.protocols ?? defaults.sockets.protocols,
     timeWait: own.time_wait ?? defaults.sockets.timeWait,
+    select: {
+      include: own.select?.include?.map(entryOf) ?? defaults.sockets.select.include,
+      exclude: own.select?.exclude?.map(entryOf) ?? defaults.sockets.select.exclude,
+    },
     groupBy: own.group_by ?? defaults.sockets.groupBy,
     events: own.events ?? defaults.sockets.events,
     maxGroups: own.max_groups ?? defaults.sockets.maxGroups,
@@ -134,6 +148,7 @@ export const normalise = (file: File, environment: Environment): Parsed => {
     collection: collectionOf(file, environment, choose, notes),
     resource: { attributes: resourceOf(file, environment, choose) },
     paths: { proc: file.paths?.proc ?? defaults.paths.proc, cgroup: file.paths?.cgroup ?? defaults.paths.cgroup },
+    networks: Object.entries(file.networks ?? {}).map(([name, networks]) => ({ name, networks })),
     probes: {
       concurrency: probes?.concurrency ?? defaults.probes.concurrency,
       targets: (probes?.targets ?? []).map((fields) => targetOf(fields, inherited)),

@@ -28,6 +28,7 @@ import {
   whole,
 } from "./kinds.ts";
 import { parseBaseUrl, parseMetricsUrl } from "./otlp-url.ts";
+import { namedNetworks, select } from "./select.ts";
 import { parseTarget } from "./target.ts";
 
 /** Shortest time between two ticks, or two runs of a probe. */
@@ -152,7 +153,8 @@ const listOf = <T extends z.ZodType<string>>(item: T, error: string) =>
     { when: ({ value }) => Array.isArray(value) },
   );
 
-const protocols = listOf(oneOf(socketProtocols), "must be a list of protocols, as in [tcp, udp]").min(1, {
+/** `sockets.protocols`. */
+export const protocols = listOf(oneOf(socketProtocols), "must be a list of protocols, as in [tcp, udp]").min(1, {
   error: "must name at least one protocol; write sockets: off to read none",
 });
 
@@ -224,6 +226,7 @@ export const sockets = block({
     "Where TIME_WAIT sockets are counted: sockstat has their number, a dump reads each of them and has it by network.type.",
     defaults.sockets.timeWait,
   ),
+  select: optional(select, "Which sockets are taken: by the rule below, all of them without it."),
   group_by: optional(
     z.union([oneOf(groupings), groupList], {
       error: `must be ${groupings.join(", ")}, or a list of attributes`,
@@ -331,6 +334,10 @@ export const schema = block({
   collection: optional(collection, "When sockscope looks."),
   resource: optional(resource, "What the metrics are of."),
   paths: optional(paths, "Where sockscope looks."),
+  networks: optional(
+    namedNetworks,
+    "Names for networks, by which sockets can be grouped (sockscope.peer.network), as in office: [10.0.0.0/8]. Where networks of two names hold an address, the one with the longer prefix counts.",
+  ),
   probes: optional(probes, "Endpoints to test. Without this block nothing is probed."),
   sockets: optional(
     onOffOr(sockets),

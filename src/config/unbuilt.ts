@@ -2,7 +2,6 @@ import { patternOf, type Path } from "./path.ts";
 
 /** Keys of the design that this version does not have, each with what to do instead. A row goes when its feature comes. */
 export const unbuiltKeys: Readonly<Record<string, string>> = {
-  networks: "remove it",
   compat: "remove it",
   election: "remove it, each agent runs its own probes",
   "paths.sys": "remove it",
@@ -13,7 +12,6 @@ export const unbuiltKeys: Readonly<Record<string, string>> = {
   "probes.targets[].attempts": "remove it",
   "probes.targets[].all_addresses": "remove it",
   "sockets.namespaces": "remove it",
-  "sockets.select": "remove it, all sockets are read",
   "host.netstat": "remove it",
   "export.otlp.tls": "remove it",
   "export.otlp.temporality": "remove it, the temporality is cumulative",

@@ -1,7 +1,7 @@
 import type { OwnAttributes, ProducerMetricOf } from "../metrics/catalogue.ts";
 import { type Attributes, attributeSet, type MetricColumns } from "../model/columns.ts";
 import { notGiven, protocolIndex, type SocketBatch } from "../model/socket.ts";
-import { addressText, local, networkType } from "./address.ts";
+import { addressText, local, networkType } from "../netlink/address.ts";
 import {
   abandonKnown,
   beginKnown,

@@ -2,7 +2,7 @@ import type { AttributeValue, Attributes } from "../model/columns.ts";
 import { type GroupAttribute, groupAttributeNames, type Grouping } from "../model/config.ts";
 import type { CgroupInfo, ProcessInfo } from "../model/owner.ts";
 import type { SocketBatch } from "../model/socket.ts";
-import { addressText, isIpv4, local, networkType, peer } from "./address.ts";
+import { addressText, isIpv4, local, networkType, peer } from "../netlink/address.ts";
 
 /** What is known beside a socket's own row. */
 export type FlowFacts = {

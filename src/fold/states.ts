@@ -1,7 +1,5 @@
-import type { connectionStates } from "../metrics/catalogue.ts";
+import type { ConnectionState } from "../model/connection-state.ts";
 import * as k from "../netlink/constants.ts";
-
-type ConnectionState = (typeof connectionStates)[number];
 
 /** The states that a dump always counts. */
 export const dumpedStates = {

@@ -1,22 +1,8 @@
 import type { InstrumentKind, MetricDescriptor } from "../model/columns.ts";
+import { connectionStates } from "../model/connection-state.ts";
 import type { Grouping } from "../model/config.ts";
 import { agentErrors, outcomes, phases, targetErrors } from "../model/outcome.ts";
 import { probeTypes } from "../model/target.ts";
-
-/** The states of `network.connection.state` in the semantic conventions' spelling. */
-export const connectionStates = [
-  "established",
-  "syn_sent",
-  "syn_received",
-  "fin_wait_1",
-  "fin_wait_2",
-  "time_wait",
-  "closed",
-  "close_wait",
-  "last_ack",
-  "listen",
-  "closing",
-] as const;
 
 /** The states of the sockets that are counted: beside TCP's, those of an SCTP association, and what has no name here. */
 export const socketStates = [

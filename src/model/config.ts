@@ -1,4 +1,6 @@
+import type { Network } from "./address.ts";
 import type { Attributes } from "./columns.ts";
+import type { ConnectionState } from "./connection-state.ts";
 import type { SocketProtocol } from "./socket.ts";
 import type { Target } from "./target.ts";
 
@@ -7,6 +9,8 @@ export type Config = {
   readonly collection: { readonly intervalMs: number; readonly timeoutMs: number };
   readonly resource: { readonly attributes: Attributes };
   readonly paths: PathsConfig;
+  /** No network has two names. */
+  readonly networks: readonly NamedNetworks[];
   readonly probes: { readonly concurrency: number; readonly targets: readonly Target[] };
   readonly sockets: SocketsConfig | "off";
   readonly host: { readonly sockstat: boolean };
@@ -23,6 +27,36 @@ export type PathsConfig = {
 /** `sockets.group_by`: presets, each a list of attributes. */
 export const groupings = ["socket", "process", "endpoint", "container", "host"] as const;
 export type Grouping = (typeof groupings)[number];
+
+export type NamedNetworks = { readonly name: string; readonly networks: readonly Network[] };
+
+/** Ports, both ends inclusive. */
+export type PortRange = { readonly from: number; readonly to: number };
+
+export const sides = ["any", "local", "remote"] as const;
+
+/**
+ * What a socket must be: every key that is given has to hold, and a key holds when one of its values does. Values do
+ * not overlap. `side` says whose port and address `ports`, `addresses`, `networks`, `hosts` and `loopback` are about.
+ */
+export type SelectEntry = {
+  readonly protocols?: readonly SocketProtocol[] | undefined;
+  readonly states?: readonly ConnectionState[] | undefined;
+  /** Ascending, with a gap between each and the next. */
+  readonly ports?: readonly PortRange[] | undefined;
+  readonly addresses?: readonly Network[] | undefined;
+  readonly networks?: readonly Network[] | undefined;
+  readonly hosts?: readonly string[] | undefined;
+  readonly pids?: readonly number[] | undefined;
+  readonly cmds?: readonly string[] | undefined;
+  readonly cgroups?: readonly string[] | undefined;
+  readonly containers?: readonly string[] | undefined;
+  readonly loopback?: boolean | undefined;
+  readonly side: (typeof sides)[number];
+};
+
+/** A socket is taken when `include` is empty or one of its entries matches, and no entry of `exclude` matches. */
+export type SelectConfig = { readonly include: readonly SelectEntry[]; readonly exclude: readonly SelectEntry[] };
 
 /** Attributes that a list in `sockets.group_by` can name. */
 export const groupAttributeNames = [
@@ -91,6 +125,7 @@ export type SocketsConfig = {
   readonly protocols: readonly SocketProtocol[];
   /** Where TIME_WAIT sockets are counted. */
   readonly timeWait: TimeWaitSource;
+  readonly select: SelectConfig;
   readonly groupBy: Grouping | readonly GroupAttribute[];
   readonly events: EventMode;
   /** Groups, listeners and UDP ports that keep series of their own, each; the rest shares the overflow series. */

@@ -12,7 +12,7 @@ export type DumpOptions = TcpDumpOptions;
 /** The dumps that read a protocol's sockets. */
 const dumps: Readonly<Record<SocketProtocol, (options: DumpOptions) => readonly DumpRequest[]>> = {
   tcp: tcpDumps,
-  udp: ({ program }) => udpDumps(program),
+  udp: udpDumps,
   raw: rawDumps,
   unix: unixDumps,
   packet: packetDumps,

@@ -1,5 +1,6 @@
 import { protocolIndex, type SocketBatch, type SocketProtocol } from "../model/socket.ts";
 import {
+  ALL_STATES,
   AF_INET,
   AF_INET6,
   EXT_CONG,
@@ -229,8 +230,10 @@ export type TcpDumpOptions = {
   readonly plan: TcpInfoPlan;
   /** Names of congestion control algorithms too. */
   readonly congestion: boolean;
-  /** For all but the listeners. */
-  readonly program: Bytecode;
+  /** For all but the listeners; asked for at each dump. */
+  readonly program?: (() => Bytecode) | undefined;
+  /** A bitmap of 1 << TCP_x: connections in other states are left out; by default none. */
+  readonly states?: number;
   /** TIME_WAIT entries too: they hold no information, and cost a message each. */
   readonly timeWait: boolean;
 };
@@ -245,24 +248,30 @@ const connected = 0xfff & ~listening;
 const udpStates = 1 << TCP_CLOSE;
 
 /** Listeners first, then connections. */
-export const tcpDumps = ({ plan, congestion, program, timeWait }: TcpDumpOptions): readonly DumpRequest[] => {
+export const tcpDumps = ({
+  plan,
+  congestion,
+  program,
+  timeWait,
+  states: wanted = ALL_STATES,
+}: TcpDumpOptions): readonly DumpRequest[] => {
   const decode = createInetDecoder("tcp", plan, true);
-  const states = timeWait ? connected : connected & ~(1 << TCP_TIME_WAIT);
+  const states = (timeWait ? connected : connected & ~(1 << TCP_TIME_WAIT)) & wanted;
   // Of memory only a listener's drops are told; asking for all sockets' would make a dump a twelfth dearer.
   return [
     { protocol: "tcp", encode: (seq) => encodeTcpDump(seq, listening, EXT_INFO | EXT_SKMEMINFO), decode },
     {
       protocol: "tcp",
-      encode: (seq) => encodeTcpDump(seq, states, congestion ? EXT_INFO | EXT_CONG : EXT_INFO, program),
+      encode: (seq) => encodeTcpDump(seq, states, congestion ? EXT_INFO | EXT_CONG : EXT_INFO, program?.()),
       decode,
     },
   ];
 };
 
 /** Bound UDP ports of IPv4, then of IPv6. */
-export const udpDumps = (program?: Bytecode): readonly DumpRequest[] =>
+export const udpDumps = (): readonly DumpRequest[] =>
   [AF_INET, AF_INET6].map((family) => ({
     protocol: "udp",
-    encode: (seq) => encodeInetDump(seq, family, IPPROTO_UDP, udpStates, EXT_SKMEMINFO, program),
+    encode: (seq) => encodeInetDump(seq, family, IPPROTO_UDP, udpStates, EXT_SKMEMINFO),
     decode: createInetDecoder("udp", noInfo, false),
   }));

@@ -1,3 +1,4 @@
+import { allSockets } from "../kit/all-sockets.ts";
 import { expect, test } from "vitest";
 import type { Reading } from "../../src/collect/reading.ts";
 import { createSocketsPart } from "../../src/collect/sockets.ts";
@@ -46,6 +47,7 @@ const createTest = (
     yield batchOf(dump.slice(1));
   };
   const part = createSocketsPart({
+    ...allSockets,
     config: { ...defaults.sockets, maxGroups: 10, seriesTtl: 3, rttBounds: [0.001], ...config },
     read,
     subscribe,

@@ -4,14 +4,17 @@ import { describe, expect, test } from "vitest";
 import {
   type Config,
   type OtlpConfig,
+  type SelectEntry,
   eventModes,
   flowFamilies,
   groupAttributeNames,
   groupings,
 } from "../../src/model/config.ts";
 import { socketProtocols } from "../../src/model/socket.ts";
+import { parseNetwork, withoutHostBits } from "../../src/model/address.ts";
 import type { Target } from "../../src/model/target.ts";
 import { renderEffective } from "../../src/config/effective.ts";
+import { mergeNetworks, mergePorts } from "../../src/config/select.ts";
 import { parseConfig } from "../../src/config/parse.ts";
 import { configOf } from "./parsing.ts";
 
@@ -36,6 +39,9 @@ resource:
 paths:
   proc: /proc
   cgroup: /sys/fs/cgroup
+networks:
+  office: ["10.0.0.0/8"]
+  cdn: ["198.51.100.0/24", "2001:db8::/32"]
 probes:
   concurrency: 512
   targets:
@@ -55,6 +61,33 @@ sockets:
   source: auto
   protocols: [tcp, udp]
   time_wait: sockstat
+  select:
+    include:
+      - protocols: [tcp, udp]
+        states: [established, close_wait, closed]
+        ports: [443, "8000-9000"]
+        addresses: ["10.0.0.1", "10.0.0.2", "2001:db8::1"]
+        networks: ["10.0.0.0/8", "2001:db8::/32"]
+        hosts: [db.internal]
+        loopback: false
+        side: any
+      - pids: [4711]
+        cmds: [nginx, "*/gunicorn *"]
+        cgroups: [/system.slice/app, nginx.service]
+        containers: ["3f4e5d6c7b8a"]
+    exclude:
+      - protocols: [tcp]
+        states: [syn_sent]
+        ports: [22]
+        addresses: ["192.0.2.1"]
+        networks: ["192.0.2.0/24"]
+        hosts: [backup.internal]
+        loopback: false
+        side: any
+      - pids: [1]
+        cmds: [sshd]
+        cgroups: [user.slice]
+        containers: [telemetry]
   group_by: endpoint
   events: auto
   max_groups: 2000
@@ -168,6 +201,57 @@ describe("round trip", () => {
     }),
     queueBytes: fc.integer({ min: 1, max: 65_536 }).map((mib) => mib * 1_048_576),
   });
+  const portRanges = fc
+    .array(fc.tuple(fc.integer({ min: 1, max: 65_535 }), fc.nat(1000)), { minLength: 1, maxLength: 4 })
+    .map((pairs) => mergePorts(pairs.map(([from, more]) => ({ from, to: Math.min(65_535, from + more) }))));
+  const networks = fc
+    .array(fc.tuple(fc.oneof(fc.ipV4(), fc.ipV6()), fc.nat(128)), { minLength: 1, maxLength: 4 })
+    .map((pairs) =>
+      mergeNetworks(
+        pairs.flatMap(([address, bits]) => {
+          const network = parseNetwork(address, address.includes(":") ? bits : bits % 33);
+          return network === undefined ? [] : [withoutHostBits(network)];
+        }),
+      ),
+    );
+  const texts = fc.uniqueArray(name, { minLength: 1, maxLength: 3 });
+  // Of keys that no other key of the entry can contradict.
+  const entry = fc
+    .record(
+      {
+        protocols: fc.constantFrom(["tcp"] as const, ["udp", "tcp"] as const),
+        states: fc.uniqueArray(fc.constantFrom("established", "closed"), { minLength: 1 }),
+        ports: portRanges,
+        networks,
+        hosts: fc.constantFrom(["a.internal"], ["b", "c.internal."]),
+        pids: fc.uniqueArray(fc.integer({ min: 1, max: 4_194_304 }), { minLength: 1, maxLength: 3 }),
+        cmds: texts,
+        cgroups: texts,
+        containers: texts,
+      } satisfies { [K in keyof SelectEntry]?: unknown },
+      { requiredKeys: [] },
+    )
+    .filter((given) => Object.keys(given).length > 0);
+  const side = fc.constantFrom("any", "local", "remote");
+  const sided = (given: Omit<SelectEntry, "side">, wanted: SelectEntry["side"]): SelectEntry => ({
+    ...given,
+    side: given.ports === undefined && given.networks === undefined && given.hosts === undefined ? "any" : wanted,
+  });
+  // An exclusion by a state that no inclusion names covers none of them.
+  const selectConfig = fc.record({
+    include: fc.array(
+      fc.tuple(entry, side).map(([given, wanted]) => sided(given, wanted)),
+      { maxLength: 3 },
+    ),
+    exclude: fc.array(
+      fc
+        .tuple(entry, side)
+        .map(([given, wanted]) =>
+          sided({ ...given, protocols: ["tcp", "udp"], states: ["closed"], pids: [4_194_303] }, wanted),
+        ),
+      { maxLength: 2 },
+    ),
+  });
   const bounds = fc
     .uniqueArray(fc.double({ min: 1e-9, max: 1e9, noNaN: true }), { minLength: 1, maxLength: 160 })
     .map((seconds) => seconds.sort((a, b) => a - b));
@@ -178,6 +262,14 @@ describe("round trip", () => {
       .map(([intervalMs, timeoutMs]) => ({ intervalMs, timeoutMs: Math.min(intervalMs, timeoutMs) })),
     resource: fc.record({ attributes }),
     paths: fc.record({ proc: mountPoint, cgroup: mountPoint }),
+    networks: fc
+      .uniqueArray(fc.record({ name: attributeName, networks: fc.constant([]) }), {
+        selector: (item) => item.name,
+        maxLength: 2,
+      })
+      .map((named) =>
+        named.map(({ name: given }, at) => ({ name: given, networks: [{ family: 4, words: [10 + at], prefix: 8 }] })),
+      ),
     probes: fc.record({
       concurrency: fc.integer({ min: 1, max: 65_535 }),
       targets: fc.uniqueArray(fc.oneof(target, udp), { selector: (item) => item.name, maxLength: 5 }),
@@ -185,8 +277,10 @@ describe("round trip", () => {
     sockets: fc.option(
       fc.record({
         source: fc.constantFrom("auto", "netlink", "ss", "proc"),
-        protocols: fc.subarray([...socketProtocols], { minLength: 1 }),
+        // A selection of what is not read is a fault.
+        protocols: fc.subarray(socketProtocols.slice(2)).map((others) => ["tcp", "udp", ...others] as const),
         timeWait: fc.constantFrom("sockstat", "dump"),
+        select: selectConfig,
         groupBy: fc.oneof(
           fc.constantFrom(...groupings),
           fc.uniqueArray(fc.constantFrom(...groupAttributeNames), { minLength: 1 }),

@@ -24,11 +24,13 @@ describe("defaults", () => {
       collection: { intervalMs: 15_000, timeoutMs: 10_000 },
       resource: { attributes: {} },
       paths: { proc: "/proc", cgroup: "/sys/fs/cgroup" },
+      networks: [],
       probes: { concurrency: 512, targets: [] },
       sockets: {
         source: "auto",
         protocols: ["tcp", "udp"],
         timeWait: "sockstat",
+        select: { include: [], exclude: [] },
         groupBy: "endpoint",
         events: "auto",
         maxGroups: 2_000,
@@ -73,11 +75,13 @@ describe("values", () => {
 collection: { interval: 20s, timeout: 5s }
 resource: { attributes: { team: edge, tier: 1, canary: true } }
 paths: { proc: /host/proc, cgroup: /host/cgroup }
+networks: { office: [10.0.0.0/8] }
 probes: { concurrency: 7 }
 sockets:
   source: ss
   protocols: [udp, netlink]
   time_wait: dump
+  select: { include: [{ ports: [443] }], exclude: [{ states: [listen], protocols: [udp, tcp] }] }
   group_by: socket
   max_groups: 1000000
   series_ttl: 1
@@ -106,11 +110,16 @@ export:
       collection: { intervalMs: 20_000, timeoutMs: 5_000 },
       resource: { attributes: { team: "edge", tier: 1, canary: true } },
       paths: { proc: "/host/proc", cgroup: "/host/cgroup" },
+      networks: [{ name: "office", networks: [{ family: 4, words: [10], prefix: 8 }] }],
       probes: { concurrency: 7, targets: [] },
       sockets: {
         source: "ss",
         protocols: ["udp", "netlink"],
         timeWait: "dump",
+        select: {
+          include: [{ ports: [{ from: 443, to: 443 }], side: "any" }],
+          exclude: [{ states: ["listen"], protocols: ["udp", "tcp"], side: "any" }],
+        },
         groupBy: "socket",
         events: "on",
         maxGroups: 1_000_000,

@@ -1,3 +1,4 @@
+import { allSockets } from "../kit/all-sockets.ts";
 import { describe, expect, test } from "vitest";
 import { createSocketFold, foldBatch, foldWaiting } from "../../src/collect/socket-fold.ts";
 import { defaults } from "../../src/config/defaults.ts";
@@ -28,6 +29,7 @@ const createTest = (groupBy: SocketsConfig["groupBy"]) => {
   const processes = new Map<number, ProcessInfo>();
   const cgroups = new Map<number, CgroupInfo>();
   const fold = createSocketFold({
+    ...allSockets,
     config: { ...defaults.sockets, groupBy },
     ephemeral: [32_768, 60_999],
     owners: { process: (inode) => processes.get(inode), cgroup: (id) => cgroups.get(id) },

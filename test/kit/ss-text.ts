@@ -1,4 +1,4 @@
-import { addressText, local, peer } from "../../src/fold/address.ts";
+import { addressText, local, peer } from "../../src/netlink/address.ts";
 import { createSocketBatch, type SocketBatch, type SocketProtocol } from "../../src/model/socket.ts";
 import { type TcpInfoField, tcpInfoFields, tcpInfoIndex, tcpInfoStride } from "../../src/netlink/tcp-info.ts";
 import { type SsFormat, ssFormat } from "../../src/text/ss-info.ts";

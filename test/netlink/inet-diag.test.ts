@@ -11,7 +11,7 @@ import {
   tcpInfoIndex,
   tcpInfoStride,
 } from "../../src/netlink/tcp-info.ts";
-import { addressText, local, peer } from "../../src/fold/address.ts";
+import { addressText, local, peer } from "../../src/netlink/address.ts";
 import { attribute, done, message, seq } from "../kit/netlink-messages.ts";
 import { addressBytes } from "../kit/sockets.ts";
 
@@ -81,7 +81,7 @@ describe("a request", () => {
   });
 
   test("never asks to destroy a socket (SOCK_DESTROY is type 21)", () => {
-    const options = { plan, congestion: true, program: Uint8Array.of(0, 4, 0, 0), timeWait: true };
+    const options = { plan, congestion: true, program: () => Uint8Array.of(0, 4, 0, 0), timeWait: true };
     for (const { encode } of [...tcpDumps(options), ...udpDumps()])
       expect(Buffer.from(encode(1)).readUInt16LE(4)).not.toBe(21);
   });

@@ -1,5 +1,6 @@
 // Run by events.test.ts in a network namespace of its own: connections whose bytes are known, most of which no dump
 // ever shows, as parts with and without destroy events count them.
+import { allSockets } from "../kit/all-sockets.ts";
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 import { performance } from "node:perf_hooks";
@@ -25,6 +26,7 @@ const logged: string[] = [];
 
 const createWatch = (config: Partial<SocketsConfig>, bufferBytes?: number) => {
   const part = createSocketsPart({
+    ...allSockets,
     config: { ...defaults.sockets, protocols: ["tcp"], seriesTtl: 1, ...config },
     read: createSockDiag(libc, dumpsOf(["tcp"], options)).read,
     subscribe: () => subscribeDestroyEvents(libc, createInetDecoder("tcp", plan, true), bufferBytes),

@@ -1,4 +1,5 @@
 // Run by families.test.ts in a network namespace of its own: sockets of all families, as sockscope and as ss see them.
+import { allSockets } from "../kit/all-sockets.ts";
 import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -39,6 +40,7 @@ await setTimeout(300);
 const logged: string[] = [];
 const options = { plan: planTcpInfo([]), congestion: false, program: undefined, timeWait: true };
 const part = createSocketsPart({
+  ...allSockets,
   config: {
     ...defaults.sockets,
     protocols: socketProtocols,

@@ -1,4 +1,5 @@
 // Run by sockets.test.ts in a network namespace of its own: known sockets, as sockscope and as ss see them.
+import { allSockets } from "../kit/all-sockets.ts";
 import { execFileSync } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
@@ -27,6 +28,7 @@ const options = {
 
 const createPart = (groupBy: "socket" | "endpoint" | "host") => {
   const part = createSocketsPart({
+    ...allSockets,
     config: { ...defaults.sockets, groupBy, maxGroups: 1000, seriesTtl: 1, rttBounds: [0.001, 1] },
     read: createSockDiag(loadLibc(), dumpsOf(["tcp", "udp"], options)).read,
     subscribe: undefined,

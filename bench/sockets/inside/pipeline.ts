@@ -1,3 +1,4 @@
+import { allSockets } from "../../../test/kit/all-sockets.ts";
 import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { performance } from "node:perf_hooks";
@@ -24,7 +25,7 @@ export const requestsOf = (protocols: readonly ("tcp" | "udp")[], program?: Byte
   dumpsOf(protocols, {
     plan: planTcpInfo(flowFields(defaults.sockets.metrics)),
     congestion: false,
-    program,
+    program: () => program,
     timeWait: false,
   });
 
@@ -44,6 +45,7 @@ export const createPipeline = (
 ) => {
   const plan = planTcpInfo(flowFields(defaults.sockets.metrics));
   const part = createSocketsPart({
+    ...allSockets,
     config: {
       ...defaults.sockets,
       protocols: ["tcp", "udp"],

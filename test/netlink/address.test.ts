@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { addressText, local, networkType, peer } from "../../src/fold/address.ts";
+import { addressText, local, networkType, peer } from "../../src/netlink/address.ts";
 import { batchOf } from "../kit/sockets.ts";
 
 test.each([
