@@ -1,4 +1,4 @@
-import { createNetworkTable, holdsAddress } from "../select/networks.ts";
+import { createNetworkTable, holdsAddress } from "../netlink/network-table.ts";
 import type { OwnerOf, Selector } from "../select/select.ts";
 import { isIpv4, local, peer } from "../netlink/address.ts";
 import { type Bound, createListeners, createUdpPorts, foldBound } from "../fold/bound.ts";

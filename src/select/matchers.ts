@@ -5,8 +5,8 @@ import type { CgroupInfo, ProcessInfo } from "../model/owner.ts";
 import { protocolIndex, type SocketBatch, type SocketProtocol } from "../model/socket.ts";
 import { type End, local, peer } from "../netlink/address.ts";
 import * as k from "../netlink/constants.ts";
+import { type NetworkTable, placeOfAddress } from "../netlink/network-table.ts";
 import { createGlob, isGlob } from "../text/glob.ts";
-import { holdsAddress, type NetworkTable } from "./networks.ts";
 import { no, not, type Truth, truthOf, undecided, yes } from "./truth.ts";
 
 /** Who holds a socket; undefined where it is not known, or not yet. */
@@ -100,7 +100,7 @@ export const matchNetworks = (side: SelectEntry["side"], table: () => NetworkTab
   atEnds(side, (batch, row, end, origin) =>
     isUnspecified(batch, row, end) && isErased(batch, row, origin)
       ? undecided
-      : truthOf(holdsAddress(table(), batch, row, end)),
+      : truthOf(placeOfAddress(table(), batch, row, end) >= 0),
   );
 
 export const negated =

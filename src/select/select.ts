@@ -1,6 +1,7 @@
 import { type Network, parseNetwork } from "../model/address.ts";
 import type { SelectConfig, SelectEntry } from "../model/config.ts";
 import type { SocketBatch } from "../model/socket.ts";
+import { createNetworkTable, type NetworkTable } from "../netlink/network-table.ts";
 import {
   loopbackNetworks,
   type Matcher,
@@ -16,7 +17,6 @@ import {
   type Origin,
   type OwnerOf,
 } from "./matchers.ts";
-import { createNetworkTable, type NetworkTable } from "./networks.ts";
 import { compileProgram, compileStates } from "./program.ts";
 import { no, not, type Truth, yes } from "./truth.ts";
 
