@@ -12,7 +12,7 @@ const end = async (child: ChildProcessByStdio<Writable, Readable, null>): Promis
 export type Inside = "scale" | "memory" | "selection" | "events" | "owners" | "scan" | "collect";
 
 /** Sockets that `selected` of have this port and network at one end. */
-export const selection = { sockets: 50, port: 7777, network: "127.77.0.0/16" } as const;
+export const selection = { sockets: 50, port: 7777, network: ["127.77.0.0", 16] } as const;
 
 /** Of one process, below the hard limit of open files of some machines, 20,000. */
 const socketsOfHolder = 10_000;

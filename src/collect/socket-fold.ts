@@ -1,6 +1,3 @@
-import { createNetworkTable, holdsAddress } from "../netlink/network-table.ts";
-import type { OwnerOf, Selector } from "../select/select.ts";
-import { isIpv4, local, peer } from "../netlink/address.ts";
 import { type Bound, createListeners, createUdpPorts, foldBound } from "../fold/bound.ts";
 import { rttOf } from "../fold/flow-columns.ts";
 import type { FlowFacts } from "../fold/flow-group.ts";
@@ -12,6 +9,7 @@ import { countState, resetStates, type StateCounts } from "../fold/states.ts";
 import type { NamedNetworks, SocketsConfig } from "../model/config.ts";
 import type { Owners } from "../model/owner.ts";
 import { protocolIndex, type SocketBatch, type SocketProtocol, socketProtocols } from "../model/socket.ts";
+import { isIpv4, local, peer } from "../netlink/address.ts";
 import {
   TCP_CLOSE_WAIT,
   TCP_CLOSING,
@@ -21,6 +19,8 @@ import {
   TCP_LAST_ACK,
   TCP_LISTEN,
 } from "../netlink/constants.ts";
+import { createNetworkTable, placeOfAddress } from "../netlink/network-table.ts";
+import type { OwnerOf, Selector } from "../select/select.ts";
 
 /** The states of a flow, which has reached ESTABLISHED: a refused or unused socket, a listener or a request has not. */
 const flowStates =
@@ -93,13 +93,13 @@ export type FoldOptions = {
   readonly networks: readonly NamedNetworks[];
 };
 
-/** The name of the smallest network that an address is in. */
+/** The name of the smallest network that the peer is in. */
 const createNetworkNames = (named: readonly NamedNetworks[]): FlowFacts["peerNetwork"] => {
-  const tables = named
+  const sorted = named
     .flatMap(({ name, networks }) => networks.map((network) => ({ name, network })))
-    .sort((a, b) => b.network.prefix - a.network.prefix)
-    .map(({ name, network }) => ({ name, table: createNetworkTable([network]) }));
-  return (batch, row) => tables.find(({ table }) => holdsAddress(table, batch, row, peer))?.name;
+    .sort((one, other) => other.network.prefix - one.network.prefix);
+  const table = createNetworkTable(sorted.map(({ network }) => network));
+  return (batch, row) => sorted[placeOfAddress(table, batch, row, peer)]?.name;
 };
 
 export type SocketFold = ReturnType<typeof createSocketFold>;
@@ -166,6 +166,7 @@ const foldTcp = (fold: SocketFold, counts: StateCounts, batch: SocketBatch, at: 
 
 /** Sockets that are neither TCP nor UDP: counted, and the queues of unix listeners. */
 const foldOther = (fold: SocketFold, batch: SocketBatch, at: number): void => {
+  if (fold.facts.admit(batch, at, "dump") !== "yes") return;
   countSocket(fold.socketCounts, batch, at);
   if (batch.protocol[at] === protocolIndex.unix && batch.state[at] === TCP_LISTEN) foldBound(fold.listeners, batch, at);
 };

@@ -2,6 +2,7 @@ import { allSockets } from "../../../test/kit/all-sockets.ts";
 import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { performance } from "node:perf_hooks";
+import type { Selector } from "../../../src/select/select.ts";
 import type { OwnersPart } from "../../../src/collect/owners.ts";
 import { createSocketsPart } from "../../../src/collect/sockets.ts";
 import { defaults } from "../../../src/config/defaults.ts";
@@ -35,17 +36,22 @@ type Collected = {
   readonly observations: readonly Observation[];
 };
 
-type PipelineOptions = { readonly events?: "on" | "off"; readonly owners?: OwnersPart };
+type PipelineOptions = {
+  readonly events?: "on" | "off";
+  readonly owners?: OwnersPart;
+  readonly selector?: Selector;
+};
 
 /** Dump, decoding, increments and grouping: what the agent does a tick with the kernel's sockets. */
 export const createPipeline = (
   groupBy: Grouping | readonly GroupAttribute[],
   requests: readonly DumpRequest[],
-  { events = "off", owners }: PipelineOptions = {},
+  { events = "off", owners, selector = allSockets.selector }: PipelineOptions = {},
 ) => {
   const plan = planTcpInfo(flowFields(defaults.sockets.metrics));
   const part = createSocketsPart({
     ...allSockets,
+    selector,
     config: {
       ...defaults.sockets,
       protocols: ["tcp", "udp"],

@@ -1,5 +1,7 @@
 // Runs in the namespace of selection.ts: collections of all sockets and of the selected ones alternate.
 //   selection.ts PEER ports|networks SOCKETS SELECTED
+import { parseNetwork } from "../../../src/model/address.ts";
+import { createSelector } from "../../../src/select/select.ts";
 import { median } from "../bars.ts";
 import { selection } from "../namespace.ts";
 import { cpuOf, createPipeline, dumpByC, requestsOf, result } from "./pipeline.ts";
@@ -8,29 +10,14 @@ const [peer = "", by = "ports", sockets = "0", selected = "0"] = process.argv.sl
 const rounds = 9;
 const dumps = 10;
 
-/** INET_DIAG_BC_*: the condition holds for the local or the peer's end. */
-const eitherEnd = (codes: readonly [number, number], args: Uint8Array): Uint8Array => {
-  const length = 4 + args.length;
-  const leaf = (code: number): number[] => [code, length, length + 4, 0, ...args];
-  // What the first leaf accepts goes to the jump past the second; what it rejects, to the second.
-  const jump = [1, 4, length + 4, 0];
-  return Uint8Array.from([...leaf(codes[0]), ...jump, ...leaf(codes[1])]);
-};
-
-const portProgram = (port: number): Uint8Array => eitherEnd([11, 12], Uint8Array.of(0, 0, port & 255, port >> 8));
-
-const networkProgram = (network: string): Uint8Array => {
-  const [address = "", prefix] = network.split("/");
-  return eitherEnd(
-    [7, 8],
-    Uint8Array.of(2, Number(prefix), 0, 0, 255, 255, 255, 255, ...address.split(".").map(Number)),
-  );
-};
-
-const program = by === "ports" ? portProgram(selection.port) : networkProgram(selection.network);
-const requests = { all: requestsOf(["tcp"]), selected: requestsOf(["tcp"], program) };
+const network = parseNetwork(...selection.network);
+if (network === undefined) throw new Error("the selected network is none");
+const { port } = selection;
+const entry = by === "ports" ? { ports: [{ from: port, to: port }] } : { networks: [network] };
+const selector = createSelector({ include: [{ ...entry, side: "any" }], exclude: [] });
+const requests = { all: requestsOf(["tcp"]), selected: requestsOf(["tcp"], selector.program()) };
 const all = createPipeline("endpoint", requests.all);
-const some = createPipeline("endpoint", requests.selected);
+const some = createPipeline("endpoint", requests.selected, { selector });
 
 const cost: Record<"all" | "selected" | "c", number[]> = { all: [], selected: [], c: [] };
 for (let count = 0; count < 30; count++) {
