@@ -1,0 +1,144 @@
+import { platform } from "node:os";
+import { createHostNames } from "./collect/hosts.ts";
+import { createOwners, type OwnersPart } from "./collect/owners.ts";
+import { createSocketsPart, type SocketsPart } from "./collect/sockets.ts";
+import { flowFields } from "./fold/flow-columns.ts";
+import { createGrouping } from "./fold/flow-group.ts";
+import { createCgroups } from "./kernel/cgroups.ts";
+import { subscribeDestroyEvents } from "./kernel/destroy-events.ts";
+import type { Libc } from "./kernel/libc.ts";
+import { createSockDiag } from "./kernel/netlink-socket.ts";
+import { readProcFile } from "./kernel/proc-files.ts";
+import { createProcSockets } from "./kernel/proc-sockets.ts";
+import { createProcesses } from "./kernel/processes.ts";
+import { createSocketSource } from "./kernel/socket-source.ts";
+import { createSsCommand } from "./kernel/ss-command.ts";
+import type { Config, SocketsConfig } from "./model/config.ts";
+import { SourceError } from "./model/errors.ts";
+import type { Log } from "./model/log.ts";
+import type { ReadSockets, Resolve, SocketBackend, SocketReader, SubscribeDestroyEvents } from "./model/sources.ts";
+import { type DumpOptions, dumpsOf } from "./netlink/dumps.ts";
+import { createInetDecoder } from "./netlink/inet-diag.ts";
+import { planTcpInfo } from "./netlink/tcp-info.ts";
+import { createSelector, type Selector } from "./select/select.ts";
+
+/** The source of a machine that has none: fails with the reason, which the part says once. */
+const unavailable = (reason: string): ReadSockets =>
+  // oxlint-disable-next-line require-yield -- a source that has nothing to give
+  async function* () {
+    throw new SourceError(reason);
+  };
+
+type SocketSource = SocketReader & { readonly subscribe: SubscribeDestroyEvents | undefined };
+
+/** The sock_diag backend; a protocol that it has no request for is lacking. */
+const sockDiagOf =
+  (libc: Libc, options: DumpOptions): SocketBackend =>
+  (protocols) => {
+    const diag = createSockDiag(libc, dumpsOf(protocols, options));
+    return {
+      read: (signal, report) => {
+        for (const each of protocols) if (dumpsOf([each], options).length === 0) report.lacking.add(each);
+        return diag.read(signal, report);
+      },
+      close: diag.close,
+    };
+  };
+
+const socketSource = (
+  libc: Libc | undefined,
+  config: SocketsConfig,
+  selector: Selector,
+  proc: string,
+  log: Log,
+): SocketSource => {
+  if (platform() !== "linux")
+    return { read: unavailable("sockets are read on Linux only"), subscribe: undefined, close: () => undefined };
+  const { source, protocols, metrics, groupBy, timeWait } = config;
+  const plan = planTcpInfo(flowFields(metrics));
+  const { needsCongestion } = createGrouping(groupBy);
+  const options: DumpOptions = {
+    plan,
+    congestion: needsCongestion,
+    timeWait: timeWait === "dump",
+    program: selector.program,
+    states: selector.states(),
+  };
+  const reader = createSocketSource({
+    source,
+    protocols,
+    netlink: libc === undefined ? "the C library cannot be called" : sockDiagOf(libc, options),
+    ss: createSsCommand({ proc, readFile: readProcFile, path: process.env["PATH"] ?? "" }),
+    proc: createProcSockets(proc),
+    log,
+  });
+  // Events tell a socket by its cookie, which texts do not always have.
+  const hears = libc !== undefined && (source === "auto" || source === "netlink");
+  return {
+    ...reader,
+    subscribe: hears ? () => subscribeDestroyEvents(libc, createInetDecoder("tcp", plan, true)) : undefined,
+  };
+};
+
+/** Owners of sockets, as far as the grouping and the selection ask for them. */
+const ownersOf = (
+  { groupBy }: SocketsConfig,
+  selector: Selector,
+  paths: Config["paths"],
+  log: Log,
+): OwnersPart | undefined => {
+  const grouping = createGrouping(groupBy);
+  const needsProcess = grouping.needsProcess || selector.needsProcess;
+  const needsCgroup = grouping.needsCgroup || selector.needsCgroup;
+  if (platform() !== "linux" || !(needsProcess || needsCgroup)) return undefined;
+  return createOwners({
+    cgroups: createCgroups({ root: paths.cgroup, log }),
+    processes: createProcesses({ proc: paths.proc, log }),
+    wanted: { process: needsProcess, cgroup: needsCgroup },
+  });
+};
+
+/** net.ipv4.ip_local_port_range, else the kernel's default. */
+const readEphemeralPorts = async (proc: string): Promise<readonly [number, number]> => {
+  const text = await readProcFile(`${proc}/sys/net/ipv4/ip_local_port_range`).catch(() => undefined);
+  const [low, high] = (text ?? "").trim().split(/\s+/).map(Number);
+  return low !== undefined && high !== undefined && low > 0 && high >= low ? [low, high] : [32_768, 60_999];
+};
+
+export type SocketsComposition = {
+  readonly libc: Libc | undefined;
+  readonly config: Config;
+  readonly sockets: SocketsConfig;
+  readonly resolve: Resolve;
+  /** Monotonic ms. */
+  readonly now: () => number;
+  readonly log: Log;
+};
+
+/** The part that reads sockets, with all that it reads them by; `close` ends what it holds open. */
+export const composeSockets = async (composition: SocketsComposition): Promise<SocketsPart> => {
+  const { libc, config, sockets, resolve, now, log } = composition;
+  const { paths, networks } = config;
+  const selector = createSelector(sockets.select);
+  const { hosts, setHost } = selector;
+  const { read, subscribe, close } = socketSource(libc, sockets, selector, paths.proc, log);
+  const part = createSocketsPart({
+    config: sockets,
+    read,
+    subscribe,
+    owners: ownersOf(sockets, selector, paths, log),
+    selector,
+    networks,
+    hostNames: hosts.length > 0 ? createHostNames({ hosts, resolve, setHost, now, log }) : undefined,
+    ephemeral: await readEphemeralPorts(paths.proc),
+    now,
+    log,
+  });
+  return {
+    ...part,
+    close: () => {
+      part.close();
+      close();
+    },
+  };
+};
