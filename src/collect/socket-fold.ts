@@ -2,7 +2,8 @@ import { type Bound, createListeners, createUdpPorts, foldBound } from "../fold/
 import { rttOf } from "../fold/flow-columns.ts";
 import type { FlowFacts } from "../fold/flow-group.ts";
 import { createFlows } from "../fold/flow-state.ts";
-import { closeBatch, foldFlow, letWait, openBatch } from "../fold/flows.ts";
+import { closeBatch, openBatch } from "../fold/flow-values.ts";
+import { foldFlow, letWait } from "../fold/flows.ts";
 import { addRtt, createRttHistogram } from "../fold/rtt.ts";
 import { countSocket, createSocketCounts, restartSocketCounts } from "../fold/socket-counts.ts";
 import { countState, resetStates, type StateCounts } from "../fold/states.ts";

@@ -3,7 +3,8 @@ import { hasBytes, wasConnected } from "./flow-columns.ts";
 import type { FlowFacts } from "./flow-group.ts";
 import { groupFor, rowOf } from "./flow-rows.ts";
 import type { EventOutcome, Flows, Group } from "./flow-state.ts";
-import { addCounters, addWhole, closeFlow, freeSlot, portsOf } from "./flows.ts";
+import { addCounters, addWhole } from "./flow-values.ts";
+import { closeFlow, freeSlot, portsOf } from "./flows.ts";
 
 /** A socket that a tick exports for the last time lives until then: by socket, one tick beyond its end. */
 const outliveExport = (flows: Flows, group: Group): void => {

@@ -1,4 +1,5 @@
-import { closeBatch, foldFlow, openBatch } from "../../src/fold/flows.ts";
+import { closeBatch, openBatch } from "../../src/fold/flow-values.ts";
+import { foldFlow } from "../../src/fold/flows.ts";
 import type { Flows } from "../../src/fold/flow-state.ts";
 import type { SocketBatch } from "../../src/model/socket.ts";
 import type { FlowFacts } from "../../src/fold/flow-group.ts";
