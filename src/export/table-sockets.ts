@@ -73,6 +73,7 @@ export const flowsSection = (snapshot: Snapshot): Section => {
       ...figures,
       role: textOf(values, "sockscope.flow.role"),
       endpoint: endpointOf(values),
+      executable: textOf(values, "process.executable.name"),
       bytes: (figures.sent ?? 0) + (figures.received ?? 0),
     }))
     .sort((a, b) => b.bytes - a.bytes || (b.count ?? 0) - (a.count ?? 0) || byText(a.endpoint, b.endpoint));
@@ -82,6 +83,7 @@ export const flowsSection = (snapshot: Snapshot): Section => {
     columns: [
       textColumn("role", top, "role"),
       textColumn("endpoint", top, "endpoint"),
+      textColumn("process", top, "executable"),
       countColumn("flows", top, "count"),
       ...byteColumns([["sent", "sent"] as const, ["recv", "received"] as const], top),
       countColumn("retrans", top, "retransmits"),

@@ -353,6 +353,18 @@ describe("flows", () => {
     );
   });
 
+  test("name the process where it is known", () => {
+    const owned = set({ ...tcp, "network.local.port": 443, "process.executable.name": "nginx" });
+    const unknown = set({ ...tcp, "network.local.port": 22 });
+    const counts: [AttributeSet, number][] = [
+      [owned, 2],
+      [unknown, 1],
+    ];
+    expect(plain([metric("sockscope.flow.count", [{}, counts])])).toBe(
+      "Flows\nendpoint  process  flows\n:443      nginx        2\n:22       -            1\n",
+    );
+  });
+
   test("of the whole host have no endpoint", () => {
     expect(plain([metric("sockscope.flow.count", [{}, [[set(tcp), 41]]])])).toBe("Flows\nflows\n   41\n");
   });
