@@ -4,7 +4,7 @@ import { createOwners, type OwnersPart } from "./collect/owners.ts";
 import { createSocketsPart, type SocketsPart } from "./collect/sockets.ts";
 import { flowFields } from "./fold/flow-columns.ts";
 import { createGrouping } from "./fold/flow-group.ts";
-import { createCgroups } from "./kernel/cgroups.ts";
+import { createCgroups, isUnified } from "./kernel/cgroups.ts";
 import { subscribeDestroyEvents } from "./kernel/destroy-events.ts";
 import type { Libc } from "./kernel/libc.ts";
 import { createSockDiag } from "./kernel/netlink-socket.ts";
@@ -88,8 +88,10 @@ const ownersOf = (
   log: Log,
 ): OwnersPart | undefined => {
   const grouping = createGrouping(groupBy);
-  const needsProcess = grouping.needsProcess || selector.needsProcess;
   const needsCgroup = grouping.needsCgroup || selector.needsCgroup;
+  // Where the sockets' own cgroups say nothing, their processes' do.
+  const byProcess = needsCgroup && !isUnified(paths.cgroup);
+  const needsProcess = grouping.needsProcess || selector.needsProcess || byProcess;
   if (platform() !== "linux" || !(needsProcess || needsCgroup)) return undefined;
   return createOwners({
     cgroups: createCgroups({ root: paths.cgroup, log }),

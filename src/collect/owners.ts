@@ -9,6 +9,8 @@ export type OwnersOptions = {
 };
 
 export type OwnersPart = Owners & {
+  /** What is looked for: nothing else need be waited for. */
+  readonly wanted: OwnersOptions["wanted"];
   /** Once a tick, after the dump: looks for what was asked for and is not known. Never rejects. */
   readonly refresh: (signal: AbortSignal) => Promise<void>;
   readonly observations: () => Observation[];
@@ -26,6 +28,7 @@ const nobody = (): undefined => undefined;
 
 /** Owners of sockets by their inode and by the cgroup that they were made in. */
 export const createOwners = ({ cgroups, processes, wanted }: OwnersOptions): OwnersPart => ({
+  wanted,
   process: wanted.process ? processes.process : nobody,
   cgroup: wanted.cgroup ? cgroups.cgroup : nobody,
   refresh: async (signal) => {

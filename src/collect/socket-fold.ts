@@ -88,7 +88,8 @@ export type FoldOptions = {
   readonly config: SocketsConfig;
   /** net.ipv4.ip_local_port_range. */
   readonly ephemeral: FlowFacts["ephemeral"];
-  readonly owners: Owners | undefined;
+  /** `wanted`: what the grouping and the selection need of them. */
+  readonly owners: (Owners & { readonly wanted: Needs }) | undefined;
   readonly selector: Selector;
   /** `networks` of the configuration. */
   readonly networks: readonly NamedNetworks[];
@@ -109,11 +110,7 @@ export type SocketFold = ReturnType<typeof createSocketFold>;
 export const createSocketFold = ({ config, ephemeral, owners, selector, networks }: FoldOptions) => {
   const listening = createListening();
   const flows = createFlows(config);
-  const { grouping } = flows;
-  const needs: Needs = {
-    process: owners !== undefined && (grouping.needsProcess || selector.needsProcess),
-    cgroup: owners !== undefined && (grouping.needsCgroup || selector.needsCgroup),
-  };
+  const needs: Needs = owners?.wanted ?? { process: false, cgroup: false };
   const known = ownerFacts(owners ?? noOwners, needs, listening);
   const ownerOf: OwnerOf = (batch, row) => ({ process: known.process(batch, row), cgroup: known.cgroup(batch, row) });
   const facts: FlowFacts = {

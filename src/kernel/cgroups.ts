@@ -62,6 +62,12 @@ const entriesOf = (directory: string): readonly Dirent[] => {
 };
 
 /**
+ * Whether version 2 is the only one that `root` holds. Where version 1 is beside it (hybrid), processes are in cgroups of
+ * that, and their sockets all have the root of version 2.
+ */
+export const isUnified = (root: string): boolean => existsSync(`${root}/cgroup.controllers`);
+
+/**
  * Names of cgroups by their ids, which are the inode numbers of their directories: sock_diag gives the one that a socket
  * was made in. Needs no privilege. The tree is walked when an id was asked for that is not known, once a tick at most. A
  * cgroup that was removed keeps its name, since its sockets keep its id.

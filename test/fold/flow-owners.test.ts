@@ -32,7 +32,11 @@ const createTest = (groupBy: SocketsConfig["groupBy"]) => {
     ...allSockets,
     config: { ...defaults.sockets, groupBy },
     ephemeral: [32_768, 60_999],
-    owners: { process: (inode) => processes.get(inode), cgroup: (id) => cgroups.get(id) },
+    owners: {
+      wanted: { process: true, cgroup: true },
+      process: (inode) => processes.get(inode),
+      cgroup: (id) => cgroups.get(id),
+    },
   });
   let tick = 0;
   return {

@@ -23,7 +23,11 @@ const createTest = (select: SelectConfig, groupBy: SocketsConfig["groupBy"] = ["
   const fold = createSocketFold({
     config: { ...defaults.sockets, groupBy, select },
     ephemeral: [32_768, 60_999],
-    owners: { process: (inode) => processes.get(inode), cgroup: () => undefined },
+    owners: {
+      wanted: { process: true, cgroup: true },
+      process: (inode) => processes.get(inode),
+      cgroup: () => undefined,
+    },
     selector: createSelector(select),
     networks: [
       { name: "office", networks: [network("10.0.0.0", 8)] },

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { createCgroups } from "../../src/kernel/cgroups.ts";
+import { createCgroups, isUnified } from "../../src/kernel/cgroups.ts";
 import { never } from "../kit/probe.ts";
 
 /** A directory like a mount of cgroup v2, with the inode numbers that it happens to have. */
@@ -141,4 +141,15 @@ describe("what cannot be seen is said once", () => {
     expect(pathOf(id)).toBe("/inner.service");
     expect(lines).toHaveLength(1);
   });
+});
+
+test("a folder holds version 2 alone where it says which controllers there are", () => {
+  const folder = mkdtempSync(join(tmpdir(), "sockscope-"));
+  expect(isUnified(folder)).toBe(false);
+  mkdirSync(join(folder, "unified"));
+  writeFileSync(join(folder, "unified", "cgroup.controllers"), "cpu\n");
+  expect(isUnified(folder)).toBe(false);
+  writeFileSync(join(folder, "cgroup.controllers"), "cpu\n");
+  expect(isUnified(folder)).toBe(true);
+  rmSync(folder, { recursive: true });
 });
