@@ -2,19 +2,24 @@
 // ever shows, as parts with and without destroy events count them.
 import { allSockets } from "../kit/all-sockets.ts";
 import { once } from "node:events";
+import { basename } from "node:path";
 import { connect, createServer, type Socket } from "node:net";
 import { performance } from "node:perf_hooks";
 import { setTimeout } from "node:timers/promises";
+import { createOwners, type OwnersPart } from "../../src/collect/owners.ts";
 import { createSocketsPart } from "../../src/collect/sockets.ts";
 import { defaults } from "../../src/config/defaults.ts";
 import { flowFields } from "../../src/fold/flow-columns.ts";
+import { createCgroups } from "../../src/kernel/cgroups.ts";
 import { subscribeDestroyEvents } from "../../src/kernel/destroy-events.ts";
 import { loadLibc } from "../../src/kernel/libc.ts";
+import { createProcesses } from "../../src/kernel/processes.ts";
 import { createSockDiag } from "../../src/kernel/netlink-socket.ts";
 import type { SocketsConfig } from "../../src/model/config.ts";
 import { dumpsOf } from "../../src/netlink/dumps.ts";
 import { createInetDecoder } from "../../src/netlink/inet-diag.ts";
 import { planTcpInfo } from "../../src/netlink/tcp-info.ts";
+import { createSelector } from "../../src/select/select.ts";
 import { closedPort } from "../kit/loopback.ts";
 import { connectRaw } from "../kit/raw-connection.ts";
 import { createReceiver, direction } from "../kit/receiver.ts";
@@ -23,17 +28,30 @@ const libc = loadLibc();
 const plan = planTcpInfo(flowFields(defaults.sockets.metrics));
 const options = { plan, congestion: false, program: undefined, timeWait: false };
 const logged: string[] = [];
+type WatchOptions = { readonly bufferBytes?: number; readonly owners?: OwnersPart };
 
-const createWatch = (config: Partial<SocketsConfig>, bufferBytes?: number) => {
+const log = (level: string, message: string): void => void logged.push(`${level} ${message}`);
+
+/** Owners by process, as a selection by command needs them. */
+const ownersByProcess = (): OwnersPart =>
+  createOwners({
+    cgroups: createCgroups({ root: "/sys/fs/cgroup", log }),
+    // What it says of other users' processes depends on the machine.
+    processes: createProcesses({ proc: "/proc", log: () => undefined }),
+    wanted: { process: true, cgroup: false },
+  });
+
+const createWatch = (config: Partial<SocketsConfig>, { bufferBytes, owners }: WatchOptions = {}) => {
   const part = createSocketsPart({
     ...allSockets,
+    selector: createSelector(config.select ?? defaults.sockets.select),
     config: { ...defaults.sockets, protocols: ["tcp"], seriesTtl: 1, ...config },
     read: createSockDiag(libc, dumpsOf(["tcp"], options)).read,
     subscribe: () => subscribeDestroyEvents(libc, createInetDecoder("tcp", plan, true), bufferBytes),
-    owners: undefined,
+    owners,
     ephemeral: [32_768, 60_999],
     now: () => performance.now(),
-    log: (level, message) => logged.push(`${level} ${message}`),
+    log,
   });
   const receiver = createReceiver();
   let observed: Record<string, number> = {};
@@ -64,6 +82,9 @@ const createWatch = (config: Partial<SocketsConfig>, bufferBytes?: number) => {
   };
 };
 
+/** In a namespace of its own every port is free. */
+const firstPort = { from: 8080, to: 8080 };
+
 const watches = {
   endpoint: createWatch({ groupBy: "endpoint" }),
   socket: createWatch({ groupBy: "socket" }),
@@ -75,14 +96,21 @@ const watches = {
   tight: createWatch({ groupBy: ["network.local.port", "network.peer.port"], maxGroups: 2 }),
   dumpsOnly: createWatch({ groupBy: "host", events: "off" }),
   /** Room for a few events only. */
-  deaf: createWatch({ groupBy: "host" }, 1),
+  deaf: createWatch({ groupBy: "host" }, { bufferBytes: 1 }),
+  /** Whose sockets are this process's: an event tells that of no client. */
+  selected: createWatch(
+    { groupBy: "host", select: { include: [{ cmds: [basename(process.execPath)], side: "any" }], exclude: [] } },
+    { owners: ownersByProcess() },
+  ),
+  /** Those of the first server alone, at both ends. */
+  ports: createWatch({ groupBy: "host", select: { include: [{ ports: [firstPort], side: "any" }], exclude: [] } }),
 };
 const tickAll = async (): Promise<void> => {
   for (const watch of Object.values(watches)) await watch.tick();
 };
 
 /** A server that answers each connection with `answer` bytes and closes after the client. */
-const serve = async (host: string, answer: number) => {
+const serve = async (host: string, answer: number, port = 0) => {
   const sockets = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     sockets.add(socket);
@@ -90,7 +118,7 @@ const serve = async (host: string, answer: number) => {
     socket.on("data", () => undefined).on("end", () => socket.end());
     if (answer > 0) socket.write(Buffer.alloc(answer));
   });
-  server.listen(0, host, 1024);
+  server.listen(port, host, 1024);
   await once(server, "listening");
   const address = server.address();
   return { port: address !== null && typeof address === "object" ? address.port : 0, server, sockets };
@@ -116,7 +144,7 @@ const exchange = async (host: string, port: number, bytes: number, answer: numbe
 const settle = (): Promise<void> => setTimeout(150);
 
 await tickAll();
-const servers = await Promise.all([serve("127.0.0.1", 40), serve("127.0.0.1", 50), serve("::", 60)]);
+const servers = await Promise.all([serve("127.0.0.1", 40, firstPort.from), serve("127.0.0.1", 50), serve("::", 60)]);
 const silent = await serve("127.0.0.1", 0);
 await tickAll();
 const countAll = () => Object.fromEntries(Object.entries(watches).map(([name, watch]) => [name, watch.counted()]));

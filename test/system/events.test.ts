@@ -82,6 +82,27 @@ describe.skipIf(!isRoot)("destroy events", () => {
     expect(gained(name, "refused", "reconnected")).toMatchObject({ opened: 4, closed: 4 });
   });
 
+  test("what needs the process of a client that no dump has shown is undecided, and counted so", () => {
+    // A server's end has its listener's process.
+    expect(gained("selected", "before", "short")).toEqual({
+      transmit: 100 * (41 + 51 + 61),
+      receive: 100 * (101 + 102 + 103),
+      opened: 300,
+      closed: 300,
+    });
+    expect(scenario.short["selected"]?.events).toMatchObject({ counted: 300, undecided: 300, ignored: 0 });
+  });
+
+  test("a selection by port takes both ends of its connections, and no other", () => {
+    expect(gained("ports", "before", "short")).toEqual({
+      transmit: 100 * (102 + 41),
+      receive: 100 * (101 + 41),
+      opened: 200,
+      closed: 200,
+    });
+    expect(scenario.short["ports"]?.events).toMatchObject({ counted: 200, ignored: 400 });
+  });
+
   test("without events nothing is counted of what no dump shows, and the rest goes on", () => {
     expect(gained("dumpsOnly", "before", "short")).toEqual({ transmit: 0, receive: 0, opened: 0, closed: 0 });
     expect(gained("dumpsOnly", "short", "reset")).toMatchObject({ transmit: 5 * 1001, receive: 5 * 1000, opened: 10 });
