@@ -53,7 +53,7 @@ const takeBack = (flows: Flows, group: Group): void => {
  */
 export function* rankGroups(flows: Flows): Generator<number> {
   const { options, groups } = flows;
-  if (groups.size <= options.maxGroups) {
+  if (groups.size <= held(flows)) {
     flows.rankedSince = 0;
     return;
   }

@@ -181,7 +181,7 @@ export const createFlows = (options: FlowOptions) => {
     ownRows: 0,
     /** Rows of groups that lost them in the last tick: exported once more, then ended. */
     leaving: [] as number[],
-    /** Tick since which there are more groups than rows; 0: there are not. */
+    /** Tick since which there are groups without a row; 0: there are none. */
     rankedSince: 0,
     /** Groups without a row and without a live flow, since the last tick. */
     transient: 0,

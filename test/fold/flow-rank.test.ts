@@ -81,6 +81,16 @@ describe("a budget of two groups", () => {
     expect(Object.keys(dump([sent(2, 0), sent(3, 7), sent(4, 35)]).counts)).toContain("10.0.0.4");
   });
 
+  test("there is no overflow for long where there is room for all", () => {
+    const { dump, flows } = createTest({ rankBy: "bytes", seriesTtl: 1 });
+    for (let tick = 0; tick < 3; tick++) dump([sent(1, tick), sent(2, tick), sent(3, tick)]);
+    let counts: Readonly<Record<string, { sum: number }>> = {};
+    for (let tick = 3; tick < 8; tick++) ({ counts } = dump([sent(2, tick), sent(3, tick)]));
+    expect(counts["10.0.0.3"]?.sum).toBe(1);
+    expect(counts["overflow"]?.sum).toBe(0);
+    expect(countGroups(flows)).toEqual({ own: 2, overflowed: 0 });
+  });
+
   test.each<[RankBy, (cookie: number, tick: number) => readonly (Partial<SocketRow> & { cookie: number })[]]>([
     ["flows", (cookie: number, tick: number) => [{ cookie: cookie * 100 + tick, peer: `10.0.0.${cookie}` }]],
     ["rtt", (cookie: number, tick: number) => [{ cookie, info: { rtt: cookie * 100 + tick } }]],
