@@ -53,6 +53,7 @@ const takeBack = (flows: Flows, group: Group): void => {
  */
 export function* rankGroups(flows: Flows): Generator<number> {
   const { options, groups } = flows;
+  flows.promises = 0;
   if (groups.size <= held(flows)) {
     flows.rankedSince = 0;
     return;
@@ -83,6 +84,7 @@ export function* rankGroups(flows: Flows): Generator<number> {
     group.row = promised;
     group.since = flows.tick;
     flows.ownRows++;
+    flows.promises++;
     changed = true;
   }
   if (changed) yield* remapRows(flows);

@@ -179,6 +179,8 @@ export const createFlows = (options: FlowOptions) => {
     overflow: createGroup(overflowKey),
     /** Rows of groups of their own: held, promised and leaving. */
     ownRows: 0,
+    /** Of those, the promised ones, after the ranking of a tick. */
+    promises: 0,
     /** Rows of groups that lost them in the last tick: exported once more, then ended. */
     leaving: [] as number[],
     /** Tick since which there are groups without a row; 0: there are none. */

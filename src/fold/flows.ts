@@ -306,6 +306,6 @@ export const collectFlows = (flows: Flows, absent: boolean): Generator<number, M
 
 /** Groups with series of their own, and flows in the overflow group. */
 export const countGroups = (flows: Flows): { readonly own: number; readonly overflowed: number } => ({
-  own: flows.ownRows,
+  own: flows.ownRows - flows.promises,
   overflowed: flows.overflow.live,
 });
