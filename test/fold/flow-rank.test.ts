@@ -115,6 +115,7 @@ describe("a budget of two groups", () => {
       );
       // This tick's flows, those that a single absence has not closed, and two rows that live on.
       expect(flows.groups.size).toBeLessThanOrEqual(22);
+      expect(countGroups(flows).own).toBeLessThanOrEqual(2);
     }
   });
 });
