@@ -9,8 +9,8 @@ import { type Flows, type Group, growSlots, noRow } from "./flow-state.ts";
 /** A flow that two complete dumps in a row did not show is closed: a single dump can miss a live socket. */
 const absencesOfClosed = 2;
 const socketsOfSlice = 2_000;
-/** Ticks in which a flow's owner is asked for. */
-const ownerTicks = 8;
+/** Ticks in which a flow's owner is asked for: a first scan of a large host takes many. */
+const ownerTicks = 40;
 /** New flows that can wait for their owners in one tick, in batches; what is more has none at first. */
 const rowsOfWaiting = 1_024;
 const mostWaiting = 8;
