@@ -127,7 +127,7 @@ export const startAgent = async (options: CoreOptions): Promise<Agent> => {
       }
       const old = config;
       config = { ...next, collection: old.collection, resource: old.resource };
-      const sourceKeys = ["sockets", "host", "paths"] as const;
+      const sourceKeys = ["sockets", "networks", "host", "paths"] as const;
       if (sourceKeys.some((key) => !same(old[key], config[key]))) await core.setSources(config);
       if (!same(old.export.otlp, config.export.otlp)) await setDestination(config);
       if (!same(old.export.prometheus, config.export.prometheus)) await replacePage(config);

@@ -107,6 +107,40 @@ export: { otlp: { endpoint: "http://127.0.0.1:${receiver.port}" }, prometheus: {
     expect(await agent.stop()).toEqual({ code: 0, signal: null });
   });
 
+  test("a reload selects other sockets, and calls networks by other names", async () => {
+    await using echo = await startEcho();
+    await using other = await startEcho();
+    await using receiver = await startOtlpReceiver();
+    await using flow = await openFlow(echo.port, 100);
+    await using second = await openFlow(other.port, 100);
+    expect(second.localPort).not.toBe(flow.localPort);
+    const text = (name: string, entry: string): string => `
+collection: { interval: 200ms, timeout: 200ms }
+networks: { ${name}: [127.0.0.0/8] }
+sockets: { group_by: [sockscope.peer.network], select: { include: [${entry}] } }
+export: { otlp: { endpoint: "http://127.0.0.1:${receiver.port}" } }`;
+    const counted = (name: string): readonly unknown[] =>
+      receiver
+        .points()
+        .filter((point) => point.name === "sockscope.flow.count" && point.attributes["sockscope.peer.network"] === name)
+        .map(({ value }) => value);
+    using file = configFile(text("here", `{ ports: [${echo.port}], hosts: [localhost] }, { hosts: [none.invalid] }`));
+    await using agent = startAgent(file.path);
+    await receiver.until(() => counted("here").length > 1);
+    expect(new Set(counted("here"))).toEqual(new Set([2]));
+    await agent.logged(/^the host none\.invalid of sockets\.select does not resolve/);
+
+    file.write(text("there", `{ ports: [${echo.port}], hosts: [localhost] }, { hosts: [none.invalid] }`));
+    agent.child.kill("SIGHUP");
+    await receiver.until(() => counted("there").length > 1);
+    expect(new Set(counted("there"))).toEqual(new Set([2]));
+
+    file.write(text("there", `{ ports: [${echo.port}, ${other.port}] }`));
+    agent.child.kill("SIGHUP");
+    await receiver.until(() => counted("there").includes(4));
+    expect(await agent.stop()).toEqual({ code: 0, signal: null });
+  });
+
   test("a collector that is down costs one line when it goes and one when it is back, and no point", async () => {
     const port = await closedPort();
     const retry = "retry_on_failure: { initial_interval: 100ms, max_interval: 200ms }";
