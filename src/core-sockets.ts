@@ -123,6 +123,10 @@ export const composeSockets = async (composition: SocketsComposition): Promise<S
   const { paths, networks } = config;
   const selector = createSelector(sockets.select);
   const { hosts, setHost } = selector;
+  const hostNames = hosts.length > 0 ? createHostNames({ hosts, resolve, setHost, now, log }) : undefined;
+  // A connection that is selected only after the first dump would count as one that began after it.
+  hostNames?.refresh(new AbortController().signal);
+  await hostNames?.settled();
   const { read, subscribe, close } = socketSource(libc, sockets, selector, paths.proc, log);
   const part = createSocketsPart({
     config: sockets,
@@ -131,7 +135,7 @@ export const composeSockets = async (composition: SocketsComposition): Promise<S
     owners: ownersOf(sockets, selector, paths, log),
     selector,
     networks,
-    hostNames: hosts.length > 0 ? createHostNames({ hosts, resolve, setHost, now, log }) : undefined,
+    hostNames,
     ephemeral: await readEphemeralPorts(paths.proc),
     now,
     log,

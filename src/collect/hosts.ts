@@ -17,6 +17,8 @@ export type HostNames = {
    * `signal` has aborted, the tick is over and starts none.
    */
   readonly refresh: (signal: AbortSignal) => void;
+  /** When the lookups that are under way have ended, each within 5 s. */
+  readonly settled: () => Promise<void>;
   /** Gives up what is being looked up. */
   readonly close: () => void;
 };
@@ -77,11 +79,20 @@ export const createHostNames = ({ hosts, resolve, setHost, now, log }: HostNames
     else failed(host, answer.detail);
   };
 
+  const lookups = new Set<Promise<void>>();
+  const start = (host: Host): void => {
+    const lookup = look(host).finally(() => lookups.delete(lookup));
+    lookups.add(lookup);
+  };
+
   return {
     refresh(signal) {
       if (signal.aborted || closed.signal.aborted) return;
       const time = now();
-      for (const host of states) if (!host.looking && host.due <= time) void look(host);
+      for (const host of states) if (!host.looking && host.due <= time) start(host);
+    },
+    settled: async () => {
+      await Promise.all(lookups);
     },
     close: () => closed.abort(),
   };

@@ -110,3 +110,20 @@ test("a tick that is over starts nothing, and neither does one after the end", a
   names.close();
   expect(await tick(100_000)).toEqual({ asked: [], set: [], logged: [] });
 });
+
+test("whoever waits for the lookups under way sees what they found", async () => {
+  const { names, answers } = createTest(["slow", "gone"]);
+  const slow = Promise.withResolvers<Resolution>();
+  answers.set("slow", slow.promise);
+  await names.settled();
+  names.refresh(live);
+  let settled = false;
+  const waiting = names.settled().then(() => {
+    settled = true;
+  });
+  await setImmediate();
+  expect(settled).toBe(false);
+  slow.resolve(foundAt("192.0.2.1"));
+  await waiting;
+  names.close();
+});
