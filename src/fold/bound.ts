@@ -11,7 +11,7 @@ import {
   startOfNew,
   takeDrops,
 } from "./known.ts";
-import { SeriesTable } from "./series.ts";
+import { addTo, SeriesTable } from "./series.ts";
 
 type BoundKind = "listener" | "udp_port";
 
@@ -97,11 +97,6 @@ const rowOf = (bound: Bound, batch: SocketBatch, at: number): number => {
   bound.keyOfRow.set(row, key);
   bound.members.set(row, 0);
   return row;
-};
-
-const addTo = (values: Float64Array, row: number, value: number): void => {
-  const sum = values[row] as number;
-  values[row] = Number.isNaN(sum) ? value : sum + value;
 };
 
 /** Adds one socket of a batch. A cookie that this dump has shown before is passed over. */

@@ -30,6 +30,12 @@ type Rows = {
   readonly starts: Float64Array;
 };
 
+/** Adds to a row of a column's values; the first value of an absent one is its sum. */
+export const addTo = (values: Float64Array, row: number, value: number): void => {
+  const sum = values[row] as number;
+  values[row] = Number.isNaN(sum) ? value : sum + value;
+};
+
 /**
  * Series of one kind: a row is a series, a column is a metric with its own attributes. Each collection makes immutable
  * columns of what is present, and ends what was present at the last collection and no longer is.

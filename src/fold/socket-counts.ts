@@ -12,7 +12,7 @@ import {
   startOfNew,
   takeDrops,
 } from "./known.ts";
-import { SeriesTable } from "./series.ts";
+import { addTo, SeriesTable } from "./series.ts";
 import { allStates, dumpedStates } from "./states.ts";
 
 type SocketType = (typeof socketTypes)[number];
@@ -195,9 +195,7 @@ export const countSocket = (counts: SocketCounts, batch: SocketBatch, at: number
     rowOf(counts, family, batch.type[at] as number, batch.state[at] as number),
   );
   if (socket === undefined) return;
-  const totals = counts.table.values(counts.columns.drops);
-  const total = totals[socket.row] as number;
-  totals[socket.row] = (Number.isNaN(total) ? 0 : total) + takeDrops(socket, drops);
+  addTo(counts.table.values(counts.columns.drops), socket.row, takeDrops(socket, drops));
 };
 
 /** After a complete dump: every series of a protocol that was read has its count, and one that the kernel lacks has none. */

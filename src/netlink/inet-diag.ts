@@ -26,6 +26,7 @@ import {
   type DumpRequest,
   headerBytes,
   type ReceiveBuffer,
+  u64,
 } from "./message.ts";
 import { decodeTcpInfo, planTcpInfo, type TcpInfoPlan, tcpInfoStride } from "./tcp-info.ts";
 
@@ -110,9 +111,6 @@ type Layout = { bytes: number; info: number; infoHead: number; cgroup: number };
 
 const cgroupHead = (INET_DIAG_CGROUP_ID << 16) | 12;
 
-const cgroupOf = (words: Uint32Array, word: number): number =>
-  (words[word] as number) + (words[word + 1] as number) * 4294967296;
-
 const decodeAttributes = (
   buffer: ReceiveBuffer,
   start: number,
@@ -142,7 +140,7 @@ const decodeAttributes = (
       batch.drops[row] = words[word + 1 + SK_MEMINFO_DROPS] as number;
       others++;
     } else if (type === INET_DIAG_CGROUP_ID && length >= 12) {
-      batch.cgroup[row] = cgroupOf(words, word + 1);
+      batch.cgroup[row] = u64(words, word + 1);
       layout.cgroup = word - message;
       known++;
     } else if (type === INET_DIAG_CONG) {
@@ -189,7 +187,7 @@ export const createInetDecoder = (protocol: SocketProtocol, plan: TcpInfoPlan, h
       }
     }
     batch.ifindex[row] = words[word + 10] as number;
-    batch.cookie[row] = (words[word + 11] as number) + (words[word + 12] as number) * 4294967296;
+    batch.cookie[row] = u64(words, word + 11);
     batch.rqueue[row] = words[word + 14] as number;
     batch.wqueue[row] = words[word + 15] as number;
     batch.uid[row] = words[word + 16] as number;
@@ -205,7 +203,7 @@ export const createInetDecoder = (protocol: SocketProtocol, plan: TcpInfoPlan, h
     ) {
       batch.full[row] = 1;
       batch.drops[row] = Number.NaN;
-      batch.cgroup[row] = cgroupOf(words, cgroup + 1);
+      batch.cgroup[row] = u64(words, cgroup + 1);
       const length = (layout.infoHead & 0xffff) - 4;
       decodeTcpInfo(plan, bytes, words, (info + 1) << 2, length, batch.info, row * tcpInfoStride);
       return true;

@@ -32,6 +32,10 @@ export const createReceiveBuffer = (size: number): ReceiveBuffer => {
   return { bytes: new Uint8Array(memory), halves: new Uint16Array(memory), words: new Uint32Array(memory) };
 };
 
+/** A u64 whose low word, the first in memory, is the given one; exact up to 2^53. */
+export const u64 = (words: Uint32Array, word: number): number =>
+  (words[word] as number) + (words[word + 1] as number) * 4294967296;
+
 /** Appends the socket of the message body from byte `at` to `end` as the batch's next row; false where it does not fit. */
 export type DecodeMessage = (buffer: ReceiveBuffer, at: number, end: number, batch: SocketBatch) => boolean;
 

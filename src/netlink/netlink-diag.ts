@@ -7,6 +7,7 @@ import {
   type DecodeMessage,
   type DumpRequest,
   headerBytes,
+  u64,
   walkAttributes,
 } from "./message.ts";
 
@@ -49,7 +50,7 @@ export const decodeNetlink: DecodeMessage = (buffer, at, end, batch) => {
   batch.type[row] = bytes[at + 1] as number;
   batch.state[row] = bytes[at + 3] as number;
   batch.inode[row] = words[word + 4] as number;
-  batch.cookie[row] = (words[word + 5] as number) + (words[word + 6] as number) * 4294967296;
+  batch.cookie[row] = u64(words, word + 5);
   walkAttributes(buffer, at + netlinkDiagMsgBytes, end, (type, payload, length) => {
     if (type === NETLINK_DIAG_MEMINFO) decodeMemory(buffer, payload, length, batch, row);
   });

@@ -7,6 +7,7 @@ import {
   type DecodeMessage,
   type DumpRequest,
   headerBytes,
+  u64,
   walkAttributes,
 } from "./message.ts";
 
@@ -48,7 +49,7 @@ export const decodePacket: DecodeMessage = (buffer, at, end, batch) => {
   batch.family[row] = bytes[at] as number;
   batch.type[row] = bytes[at + 1] as number;
   batch.inode[row] = words[word + 1] as number;
-  batch.cookie[row] = (words[word + 2] as number) + (words[word + 3] as number) * 4294967296;
+  batch.cookie[row] = u64(words, word + 2);
   walkAttributes(buffer, at + packetDiagMsgBytes, end, (type, payload, length) => {
     if (type === PACKET_DIAG_MEMINFO) decodeMemory(buffer, payload, length, batch, row);
     else if (type === PACKET_DIAG_INFO && length >= 4) batch.ifindex[row] = words[payload >> 2] as number;

@@ -1,3 +1,5 @@
+import { u64 } from "./message.ts";
+
 /**
  * struct tcp_info (linux/tcp.h), the payload of INET_DIAG_INFO. The struct only grows: a field beyond the length that
  * the kernel sent is absent, which is not the same as 0.
@@ -212,9 +214,6 @@ const decodeSmall = (bytes: Uint8Array, at: number, width: number): number => {
       return byte;
   }
 };
-
-const u64 = (words: Uint32Array, word: number): number =>
-  (words[word] as number) + (words[word + 1] as number) * 4294967296;
 
 /** The fields of `front`, in their order. */
 const decodeFront = (bytes: Uint8Array, words: Uint32Array, start: number, target: Float64Array, at: number): void => {

@@ -6,6 +6,7 @@ import {
   type DecodeMessage,
   type DumpRequest,
   headerBytes,
+  u64,
   walkAttributes,
 } from "./message.ts";
 
@@ -84,7 +85,7 @@ export const decodeUnix: DecodeMessage = (buffer, at, end, batch) => {
   batch.type[row] = bytes[at + 1] as number;
   batch.state[row] = bytes[at + 2] as number;
   batch.inode[row] = words[word + 1] as number;
-  batch.cookie[row] = (words[word + 2] as number) + (words[word + 3] as number) * 4294967296;
+  batch.cookie[row] = u64(words, word + 2);
   walkAttributes(buffer, at + unixDiagMsgBytes, end, (type, payload, length) => {
     if (type === UNIX_DIAG_NAME) batch.name[row] = nameOf(bytes, payload, length);
     else if (type === UNIX_DIAG_RQLEN && length >= 8) {

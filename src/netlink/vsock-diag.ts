@@ -1,6 +1,6 @@
 import { protocolIndex, resetRow } from "../model/socket.ts";
 import { AF_VSOCK, ALL_STATES, SOCK_DIAG_BY_FAMILY } from "./constants.ts";
-import { bytesOf, createRequest, type DecodeMessage, type DumpRequest, headerBytes } from "./message.ts";
+import { bytesOf, createRequest, type DecodeMessage, type DumpRequest, headerBytes, u64 } from "./message.ts";
 
 const vsockDiagMsgBytes = 32;
 
@@ -34,7 +34,7 @@ export const decodeVsock: DecodeMessage = (buffer, at, end, batch) => {
   batch.type[row] = bytes[at + 1] as number;
   batch.state[row] = bytes[at + 2] as number;
   batch.inode[row] = words[word + 5] as number;
-  batch.cookie[row] = (words[word + 6] as number) + (words[word + 7] as number) * 4294967296;
+  batch.cookie[row] = u64(words, word + 6);
   return true;
 };
 
