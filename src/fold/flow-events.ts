@@ -1,15 +1,10 @@
 import type { SocketBatch } from "../model/socket.ts";
 import { hasBytes, wasConnected } from "./flow-columns.ts";
 import type { FlowFacts } from "./flow-group.ts";
-import { groupFor, rowOf } from "./flow-rows.ts";
+import { groupFor, outliveExport, rowOf } from "./flow-rows.ts";
 import type { EventOutcome, Flows, Group } from "./flow-state.ts";
 import { addCounters, addWhole } from "./flow-values.ts";
 import { closeFlow, freeSlot, portsOf } from "./flows.ts";
-
-/** A socket that a tick exports for the last time lives until then: by socket, one tick beyond its end. */
-const outliveExport = (flows: Flows, group: Group): void => {
-  if (group.live === 0) group.emptySince = flows.nextSettle + (flows.perSocket ? 1 : 0);
-};
 
 /** The group that an ended flow's last counts go to: its own, or, where that has ended by now, one of the same name. */
 const groupOfEnded = (flows: Flows, slot: number, batch: SocketBatch, at: number, facts: FlowFacts): Group => {

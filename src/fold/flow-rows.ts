@@ -81,6 +81,11 @@ export const addLive = (flows: Flows, group: Group, change: 1 | -1): void => {
   }
 };
 
+/** A socket that a tick exports for the last time lives until then: by socket, one tick beyond its end. */
+export const outliveExport = (flows: Flows, group: Group): void => {
+  if (group.live === 0) group.emptySince = flows.nextSettle + (flows.perSocket ? 1 : 0);
+};
+
 /** Takes a group without flows out of the table of groups, and gives back the promise that it may have had. */
 export const forget = (flows: Flows, group: Group): void => {
   if (group.row === promised) flows.ownRows--;

@@ -60,6 +60,9 @@ export type Flows = ReturnType<typeof createFlows>;
 
 const fieldIndex = (field: TcpInfoField): number => tcpInfoIndex[field];
 
+/** Whether a dump has shown the flow since the last export. */
+export const isUnexported = (flows: Flows, slot: number): boolean => (flows.seen[slot] as number) > flows.settledDump;
+
 /** Guard of a gauge that has none. */
 export const noGuard = -1;
 
@@ -140,6 +143,10 @@ export const createFlows = (options: FlowOptions) => {
     /** Rows that the flows of this batch were added to; `noRow` where none was. */
     rowOfBatch: new Int32Array(64),
     tick: 0,
+    /** Number of this dump: each tick has one, and there are some in between. */
+    dump: 0,
+    /** The last complete dump of a tick: what was counted since has not been exported. */
+    settledDump: 0,
     /** The tick that settles what happens now: this one, and between two ticks the next. */
     nextSettle: 1,
     /** Unix ms of this tick and of the last complete dump before it; 0 before the first. */
@@ -160,12 +167,13 @@ export const createFlows = (options: FlowOptions) => {
     cookies: new Float64Array(64).fill(Number.NaN),
     rows: new Int32Array(64),
     groupOf: [] as (Group | undefined)[],
+    /** The last dump that showed the flow. */
     seen: new Uint32Array(64),
     /** Local port and peer port: other ones under the same cookie are another connection. */
     ports: new Uint32Array(64),
     /** 1: counted as open. 0: closed after two absences, kept for the destroy event that is still to come. */
     live: new Uint8Array(64),
-    /** Ticks in which an owner that is not known yet is still asked for. */
+    /** Dumps in which an owner that is not known yet is still asked for. */
     recheck: new Uint8Array(64),
     /** Of the slot before, counted from 1: the slot that came next when it was last seen; at 0 the first one's. */
     successors: new Int32Array(65),

@@ -1,7 +1,7 @@
 import type { SocketBatch } from "../model/socket.ts";
 import { tcpInfoIndex } from "../netlink/tcp-info.ts";
 import { zeroCounters } from "./flow-rows.ts";
-import { type Flows, type Group, noGuard, noRow } from "./flow-state.ts";
+import { type Flows, type Group, isUnexported, noGuard, noRow } from "./flow-state.ts";
 
 /** A u32 counter that seems to have gained so much in one tick did not wrap, but was reset. */
 const leastImplausible = 2 ** 31;
@@ -31,7 +31,7 @@ const restart = (flows: Flows, slot: number, batch: SocketBatch, at: number): vo
   const { count } = flows.counters;
   flows.last.fill(0, slot * count, (slot + 1) * count);
   const { row } = flows.groupOf[slot] as Group;
-  if (!flows.perSocket || row < 0) return;
+  if (!flows.perSocket || row < 0 || isUnexported(flows, slot)) return;
   flows.table.restart(row, flows.lastTime);
   zeroCounters(flows, row, batch, at);
 };

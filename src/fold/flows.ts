@@ -2,31 +2,46 @@ import type { MetricColumns } from "../model/columns.ts";
 import { copyRow, createSocketBatch, type SocketBatch } from "../model/socket.ts";
 import type { FlowFacts } from "./flow-group.ts";
 import { rankGroups } from "./flow-rank.ts";
-import { addLive, endGroup, endLeaving, forget, groupFor, rowOf, zeroCounters } from "./flow-rows.ts";
+import { addLive, endGroup, endLeaving, forget, groupFor, outliveExport, rowOf, zeroCounters } from "./flow-rows.ts";
 import { addCounters, rankRtt } from "./flow-values.ts";
-import { type Flows, type Group, growSlots, noRow } from "./flow-state.ts";
+import { type Flows, type Group, growSlots, isUnexported, noRow } from "./flow-state.ts";
 
-/** A flow that two complete dumps in a row did not show is closed: a single dump can miss a live socket. */
-const absencesOfClosed = 2;
 const socketsOfSlice = 2_000;
-/** Ticks in which a flow's owner is asked for: a first scan of a large host takes many. */
-const ownerTicks = 40;
+/** Dumps in which a flow's owner is asked for: a first scan of a large host takes many. */
+const ownerDumps = 40;
 /** New flows that can wait for their owners in one tick, in batches; what is more has none at first. */
 const rowsOfWaiting = 1_024;
 const mostWaiting = 8;
 /** Closed flows whose destroy events are still to come: kept so many, or as many as there are slots. */
 const leastAwaiting = 8_192;
 
+const beginDump = (flows: Flows): void => {
+  flows.dump++;
+  flows.previous = -1;
+  flows.destroyed = new Set();
+};
+
 /** Starts a tick at `time` (Unix ms): gauges are what this tick's sockets say. */
 export const beginFlows = (flows: Flows, time: number): void => {
   const { table, gauges } = flows;
   flows.tick++;
   flows.nextSettle = flows.tick;
-  flows.previous = -1;
   flows.time = time;
-  flows.destroyed = new Set();
+  beginDump(flows);
   gauges.folded.fill(0);
   for (const column of gauges.columns) table.values(column).fill(Number.NaN);
+};
+
+/**
+ * Starts a dump between two ticks, which is not settled: counters are brought up to date and new flows added, and what
+ * it does not show is not absent. Its gauges are not folded.
+ */
+export const beginResync = (flows: Flows): void => beginDump(flows);
+
+/** After it, complete or not. */
+export const endResync = (flows: Flows): void => {
+  flows.destroyed = undefined;
+  flows.waiting = undefined;
 };
 
 export const portsOf = (batch: SocketBatch, at: number): number =>
@@ -34,11 +49,12 @@ export const portsOf = (batch: SocketBatch, at: number): number =>
 
 /**
  * By socket, the addresses and ports of a flow under a new cookie: the socket that had them is gone, unless this dump
- * has shown it too, in another VRF or on another device, or its end has not been exported yet. Then they share the series.
+ * has shown it too, in another VRF or on another device, or what it counted last or its end has not been exported yet.
+ * Then they share the series.
  */
 const takeOver = (flows: Flows, group: Group, batch: SocketBatch, at: number): void => {
   if (group.slot >= 0) {
-    if (flows.seen[group.slot] === flows.tick) return;
+    if (isUnexported(flows, group.slot)) return;
     closeFlow(flows, group.slot, flows.hasEvents);
   } else if (group.live > 0 || group.emptySince >= flows.nextSettle) return;
   if (group.row < 0) return;
@@ -91,7 +107,7 @@ const openFlow = (flows: Flows, batch: SocketBatch, at: number, facts: FlowFacts
   flows.seen[slot] = 0;
   flows.ports[slot] = portsOf(batch, at);
   flows.live[slot] = 1;
-  flows.recheck[slot] = grouping.needsProcess || grouping.needsCgroup ? ownerTicks : 0;
+  flows.recheck[slot] = grouping.needsProcess || grouping.needsCgroup ? ownerDumps : 0;
   group.slot = slot;
   const wholeLife = younger || (flows.perSocket && group.row >= 0 && flows.lastTime === 0);
   for (let index = 0; index < counters.count; index++) {
@@ -115,6 +131,7 @@ export const freeSlot = (flows: Flows, slot: number): void => {
 export const closeFlow = (flows: Flows, slot: number, awaits: boolean): void => {
   const group = flows.groupOf[slot] as Group;
   if (flows.live[slot] === 1) countClosed(flows, group, heldRow(flows, group));
+  if (isUnexported(flows, slot)) outliveExport(flows, group);
   flows.live[slot] = 0;
   if (group.slot === slot) group.slot = -1;
   if (!awaits) {
@@ -203,17 +220,17 @@ export type Folded = "added" | "again" | "left";
 export const foldFlow = (flows: Flows, batch: SocketBatch, at: number, facts: FlowFacts): Folded => {
   let slot = slotOf(flows, batch, at, facts);
   if (slot < 0) return "left";
-  if (flows.seen[slot] === flows.tick) return "again";
+  if (flows.seen[slot] === flows.dump) return "again";
   if (flows.ports[slot] !== portsOf(batch, at)) {
     // Connected anew under the same cookie: nothing of it is what it was.
     closeFlow(flows, slot, false);
     slot = slotOf(flows, batch, at, facts);
     if (slot < 0) return "left";
   } else if (flows.live[slot] === 0) reopen(flows, slot, batch, at, facts);
-  flows.seen[slot] = flows.tick;
   if (flows.recheck[slot] !== 0) reconsider(flows, slot, batch, at, facts);
   if ((flows.rows[slot] as number) < 0) flows.rows[slot] = rowOf(flows, flows.groupOf[slot] as Group, batch, at, facts);
   addCounters(flows, slot, batch, at);
+  flows.seen[slot] = flows.dump;
   flows.rowOfBatch[at] = flows.rows[slot] as number;
   if (flows.rankedSince > 0 && flows.options.rankBy === "rtt") rankRtt(flows, slot, batch, at);
   return "added";
@@ -271,8 +288,10 @@ export function* settleFlows(flows: Flows): Generator<number> {
   for (let slot = 0; slot < flows.slots; slot++) {
     if (slot % socketsOfSlice === socketsOfSlice - 1) yield socketsOfSlice;
     if (flows.live[slot] === 0) continue;
-    if (flows.tick - (flows.seen[slot] as number) >= absencesOfClosed) closeFlow(flows, slot, flows.hasEvents);
+    // Two dumps of ticks in a row did not show it: a single one can miss a live socket.
+    if ((flows.seen[slot] as number) < flows.settledDump) closeFlow(flows, slot, flows.hasEvents);
   }
+  flows.settledDump = flows.dump;
   trimAwaiting(flows);
   let handled = 0;
   for (const group of flows.groups.values()) {
@@ -295,9 +314,6 @@ export const abandonFlows = (flows: Flows): void => {
   flows.destroyed = undefined;
   flows.waiting = undefined;
   flows.nextSettle = flows.tick + 1;
-  for (let slot = 0; slot < flows.slots; slot++) {
-    flows.seen[slot] = Math.min((flows.seen[slot] as number) + 1, flows.tick);
-  }
 };
 
 /** The tick's metrics; `absent` after a dump that failed. */

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { defaults } from "../../src/config/defaults.ts";
 import { foldEvent } from "../../src/fold/flow-events.ts";
 import { createFlows, type FlowOptions } from "../../src/fold/flow-state.ts";
-import { beginFlows, collectFlows, settleFlows } from "../../src/fold/flows.ts";
+import { beginFlows, beginResync, collectFlows, endResync, settleFlows } from "../../src/fold/flows.ts";
 import { TCP_CLOSE } from "../../src/netlink/constants.ts";
 import { foldFlows, noOwnerFacts } from "../kit/flow-facts.ts";
 import { drain } from "../kit/points.ts";
@@ -48,8 +48,11 @@ const row = ({ cookie, localPort, peer, peerPort, now }: Connection): SocketRow 
 type Step =
   | { readonly kind: "open"; readonly peer: number; readonly port: number }
   | { readonly kind: "send"; readonly which: number; readonly bytes: number }
-  | { readonly kind: "close" | "reset" | "reconnect" | "elsewhere"; readonly which: number }
-  | { readonly kind: "tick"; readonly misses: number };
+  /** `vanish`: a close that nobody is told of. */
+  | { readonly kind: "close" | "reset" | "reconnect" | "elsewhere" | "vanish"; readonly which: number }
+  | { readonly kind: "tick"; readonly misses: number }
+  /** A dump between two ticks. */
+  | { readonly kind: "resync"; readonly misses: number };
 
 const step = (withEvents: boolean): fc.Arbitrary<Step> =>
   fc.oneof(
@@ -59,12 +62,22 @@ const step = (withEvents: boolean): fc.Arbitrary<Step> =>
       weight: 3,
       arbitrary: fc.record({
         kind: withEvents
-          ? fc.constantFrom("close" as const, "reset" as const, "reconnect" as const, "elsewhere" as const)
+          ? fc.constantFrom(
+              "close" as const,
+              "reset" as const,
+              "reconnect" as const,
+              "elsewhere" as const,
+              "vanish" as const,
+            )
           : fc.constantFrom("close" as const),
         which: fc.nat(20),
       }),
     },
     { weight: 4, arbitrary: fc.record({ kind: fc.constant("tick" as const), misses: fc.nat(40) }) },
+    {
+      weight: withEvents ? 3 : 0,
+      arbitrary: fc.record({ kind: fc.constant("resync" as const), misses: fc.nat(40) }),
+    },
   );
 
 const options: fc.Arbitrary<FlowOptions> = fc.record({
@@ -111,9 +124,18 @@ const play = (given: FlowOptions, steps: readonly Step[], withEvents: boolean) =
     ]);
     foldEvent(flows, batch, 0, noOwnerFacts);
   };
+  const shownOf = (misses: number): Connection[] =>
+    connections.filter((_, index) => misses === 0 || index % 41 !== misses);
+  const resync = (misses: number): void => {
+    const shown = shownOf(misses);
+    beginResync(flows);
+    foldFlows(flows, batchOf(shown.map(row)));
+    endResync(flows);
+    for (const connection of shown) told(connection);
+  };
   const tick = (misses: number): void => {
     beginFlows(flows, ++ticks * 1000);
-    const shown = connections.filter((_, index) => misses === 0 || index % 41 !== misses);
+    const shown = shownOf(misses);
     const batch = batchOf(shown.map(row));
     foldFlows(flows, batch);
     for (const [index, connection] of shown.entries()) {
@@ -135,7 +157,9 @@ const play = (given: FlowOptions, steps: readonly Step[], withEvents: boolean) =
 
   for (const one of steps) {
     if (one.kind === "tick") tick(ticks === 0 ? 0 : one.misses);
-    else if (one.kind === "open") {
+    else if (one.kind === "resync") {
+      if (ticks > 0) resync(one.misses);
+    } else if (one.kind === "open") {
       const localPort = one.port === 0 ? 80 : 40_000 + (connections.length % 5) * 10 + one.port;
       const peer = `10.1.0.${one.peer}`;
       if (connections.some((other) => other.localPort === localPort && other.peer === peer)) continue;
@@ -160,6 +184,8 @@ const play = (given: FlowOptions, steps: readonly Step[], withEvents: boolean) =
       } else if (one.kind === "close") {
         if (withEvents) event(connection, false);
         if (withEvents && !wasOlder) told(connection);
+        remove(connection);
+      } else if (one.kind === "vanish") {
         remove(connection);
       } else if (one.kind === "reset") {
         event(connection, true);
