@@ -1,7 +1,7 @@
 import { platform } from "node:os";
 import { createHostNames } from "./collect/hosts.ts";
 import { createOwners, type OwnersPart } from "./collect/owners.ts";
-import { createSocketsPart, type SocketsPart } from "./collect/sockets.ts";
+import { createSocketsPart, type SocketsOptions, type SocketsPart } from "./collect/sockets.ts";
 import { flowFields } from "./fold/flow-columns.ts";
 import { createGrouping } from "./fold/flow-group.ts";
 import { createCgroups, isUnified } from "./kernel/cgroups.ts";
@@ -16,7 +16,7 @@ import { createSsCommand } from "./kernel/ss-command.ts";
 import type { Config, SocketsConfig } from "./model/config.ts";
 import { SourceError } from "./model/errors.ts";
 import type { Log } from "./model/log.ts";
-import type { ReadSockets, Resolve, SocketBackend, SocketReader, SubscribeDestroyEvents } from "./model/sources.ts";
+import type { ReadSockets, Resolve, SocketBackend, SocketReader } from "./model/sources.ts";
 import { type DumpOptions, dumpsOf } from "./netlink/dumps.ts";
 import { createInetDecoder } from "./netlink/inet-diag.ts";
 import { planTcpInfo } from "./netlink/tcp-info.ts";
@@ -29,7 +29,7 @@ const unavailable = (reason: string): ReadSockets =>
     throw new SourceError(reason);
   };
 
-type SocketSource = SocketReader & { readonly subscribe: SubscribeDestroyEvents | undefined };
+type SocketSource = SocketReader & Pick<SocketsOptions, "subscribe" | "readTcp">;
 
 /** The sock_diag backend; a protocol that it has no request for is lacking. */
 const sockDiagOf =
@@ -53,7 +53,12 @@ const socketSource = (
   log: Log,
 ): SocketSource => {
   if (platform() !== "linux")
-    return { read: unavailable("sockets are read on Linux only"), subscribe: undefined, close: () => undefined };
+    return {
+      read: unavailable("sockets are read on Linux only"),
+      subscribe: undefined,
+      readTcp: undefined,
+      close: () => undefined,
+    };
   const { source, protocols, metrics, groupBy, timeWait } = config;
   const plan = planTcpInfo(flowFields(metrics));
   const { needsCongestion } = createGrouping(groupBy);
@@ -73,10 +78,17 @@ const socketSource = (
     log,
   });
   // Events tell a socket by its cookie, which texts do not always have.
-  const hears = libc !== undefined && (source === "auto" || source === "netlink");
+  if (libc === undefined || source === "ss" || source === "proc")
+    return { ...reader, subscribe: undefined, readTcp: undefined };
+  const tcp = createSockDiag(libc, dumpsOf(["tcp"], { ...options, timeWait: false }));
   return {
-    ...reader,
-    subscribe: hears ? () => subscribeDestroyEvents(libc, createInetDecoder("tcp", plan, true)) : undefined,
+    read: reader.read,
+    subscribe: () => subscribeDestroyEvents(libc, createInetDecoder("tcp", plan, true)),
+    readTcp: tcp.read,
+    close: () => {
+      reader.close();
+      tcp.close();
+    },
   };
 };
 
@@ -127,11 +139,12 @@ export const composeSockets = async (composition: SocketsComposition): Promise<S
   // A connection that is selected only after the first dump would count as one that began after it.
   hostNames?.refresh(new AbortController().signal);
   await hostNames?.settled();
-  const { read, subscribe, close } = socketSource(libc, sockets, selector, paths.proc, log);
+  const { read, subscribe, readTcp, close } = socketSource(libc, sockets, selector, paths.proc, log);
   const part = createSocketsPart({
     config: sockets,
     read,
     subscribe,
+    readTcp,
     owners: ownersOf(sockets, selector, paths, log),
     selector,
     networks,

@@ -11,7 +11,7 @@ export type OwnersOptions = {
 export type OwnersPart = Owners & {
   /** What is looked for: nothing else need be waited for. */
   readonly wanted: OwnersOptions["wanted"];
-  /** Once a tick, after the dump: looks for what was asked for and is not known. Never rejects. */
+  /** After a dump: looks for what was asked for and is not known. Never rejects. */
   readonly refresh: (signal: AbortSignal) => Promise<void>;
   readonly observations: () => Observation[];
 };

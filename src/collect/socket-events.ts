@@ -30,11 +30,15 @@ export type SocketEvents = {
   close(): void;
 };
 
-/** Hears of the end of TCP sockets between the ticks, where that is wanted and to be had; says once where it is not. */
+/**
+ * Hears of the end of TCP sockets between the ticks, where that is wanted and to be had; says once where it is not.
+ * `overflowed` is called when events were lost, after what was left of them has been folded.
+ */
 export const createSocketEvents = (
   mode: EventMode,
   subscribe: SubscribeDestroyEvents | undefined,
   fold: SocketFold,
+  overflowed: () => void,
   log: Log,
 ): SocketEvents => {
   let source: DestroyEvents | undefined;
@@ -70,9 +74,17 @@ export const createSocketEvents = (
     return drained === eventsOfSlice;
   };
 
+  const noteLoss = (): void => {
+    if (source === undefined) return;
+    const before = lost;
+    lost = source.lost();
+    if (lost > before) overflowed();
+  };
+
   const drainAll = async (): Promise<void> => {
     try {
       for (let slices = 0; slices < mostSlices && drainSlice(); slices++) await setImmediate();
+      noteLoss();
     } catch (error) {
       unavailable(error);
     }
@@ -107,7 +119,7 @@ export const createSocketEvents = (
     },
     observations() {
       if (mode === "off" || subscribe === undefined) return [];
-      if (source !== undefined) lost = source.lost();
+      noteLoss();
       const { events, hasEvents } = fold.flows;
       return [
         ...eventOutcomes.map((outcome): Observation => ({

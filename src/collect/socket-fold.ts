@@ -140,17 +140,25 @@ const foldInto = (fold: SocketFold, bound: Bound, batch: SocketBatch, at: number
   return taken;
 };
 
+const isFlow = (batch: SocketBatch, at: number): boolean =>
+  batch.full[at] === 1 && ((1 << (batch.state[at] as number)) & flowStates) !== 0;
+
+const addListener = ({ listening }: SocketFold, batch: SocketBatch, at: number): void =>
+  listening.add(batch.localPort[at] as number, {
+    inode: batch.inode[at] as number,
+    cgroup: batch.cgroup[at] as number,
+  });
+
 const foldTcp = (fold: SocketFold, counts: StateCounts, batch: SocketBatch, at: number): void => {
   const state = batch.state[at] as number;
   const ipv4 = isIpv4(batch, at, local);
   const { flows, facts } = fold;
   if (state === TCP_LISTEN) {
-    const listener = { inode: batch.inode[at] as number, cgroup: batch.cgroup[at] as number };
-    fold.listening.add(batch.localPort[at] as number, listener);
+    addListener(fold, batch, at);
     if (foldInto(fold, fold.listeners, batch, at)) countState(counts, state, ipv4);
     return;
   }
-  if (batch.full[at] !== 1 || ((1 << state) & flowStates) === 0) {
+  if (!isFlow(batch, at)) {
     if (facts.admit(batch, at, "dump") === "yes") countState(counts, state & 15, ipv4);
     return;
   }
@@ -196,6 +204,15 @@ export const foldBatch = (fold: SocketFold, counts: StateCounts, batch: SocketBa
     else foldOther(fold, batch, at);
   }
   closeBatch(fold.flows, batch);
+};
+
+/** Adds what the flows of a dump between two ticks have counted; what a tick samples and counts is the tick's. */
+export const resyncBatch = (fold: SocketFold, batch: SocketBatch): void => {
+  openBatch(fold.flows, batch);
+  for (let at = 0; at < batch.length; at++) {
+    if (batch.state[at] === TCP_LISTEN) addListener(fold, batch, at);
+    else if (isFlow(batch, at)) foldFlow(fold.flows, batch, at, fold.facts);
+  }
 };
 
 /** Asks for the owners of a dump's sockets, so that they are looked for before anything is folded. */

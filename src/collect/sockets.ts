@@ -4,8 +4,10 @@ import type { FlowFacts } from "../fold/flow-group.ts";
 import {
   abandonFlows,
   beginFlows,
+  beginResync,
   collectFlows,
   countGroups,
+  endResync,
   letWait,
   settleFlows,
   takeWaiting,
@@ -23,20 +25,31 @@ import type { MetricColumns } from "../model/columns.ts";
 import type { NamedNetworks, SocketsConfig } from "../model/config.ts";
 import { SourceError } from "../model/errors.ts";
 import type { Log } from "../model/log.ts";
-import type { SocketProtocol } from "../model/socket.ts";
+import type { SocketBatch, SocketProtocol } from "../model/socket.ts";
 import { type DumpReport, emptyReport, type ReadSockets, type SubscribeDestroyEvents } from "../model/sources.ts";
 import type { OwnersPart } from "./owners.ts";
 import type { Selector } from "../select/select.ts";
 import type { HostNames } from "./hosts.ts";
 import { inSlices, type Part, type Reading } from "./reading.ts";
 import { createSocketEvents } from "./socket-events.ts";
-import { askForOwners, createSocketFold, foldBatch, foldWaiting, restartFold, type SocketFold } from "./socket-fold.ts";
+import {
+  askForOwners,
+  createSocketFold,
+  foldBatch,
+  foldWaiting,
+  restartFold,
+  resyncBatch,
+  type SocketFold,
+} from "./socket-fold.ts";
+import { createSocketResync } from "./socket-resync.ts";
 
 export type SocketsOptions = {
   readonly config: SocketsConfig;
   readonly read: ReadSockets;
   /** Undefined where the source of the sockets has none. */
   readonly subscribe: SubscribeDestroyEvents | undefined;
+  /** TCP sockets alone, after events were lost; undefined: the next tick shows what is left. */
+  readonly readTcp: ReadSockets | undefined;
   /** Undefined: sockets have no owners here. */
   readonly owners: OwnersPart | undefined;
   readonly selector: Selector;
@@ -79,7 +92,6 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
   const fold = createSocketFold(options);
   const bounds: readonly Bound[] = [fold.listeners, fold.udpPorts];
   const tcp = config.protocols.includes("tcp");
-  const events = createSocketEvents(config.events, tcp ? options.subscribe : undefined, fold, log);
   const looksForOwners = owners !== undefined && (fold.needs.process || fold.needs.cgroup) ? owners : undefined;
   const source = { "sockscope.agent.source": "sockets" } as const;
   const reportedLacking = new Set<SocketProtocol>();
@@ -104,11 +116,11 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
   };
 
   /** New flows whose owners were not known are folded when those have been looked for. */
-  const foldLate = async (counts: StateCounts, signal: AbortSignal): Promise<void> => {
+  const foldLate = async (signal: AbortSignal, add: (batch: SocketBatch) => void): Promise<void> => {
     const waiting = takeWaiting(fold.flows);
     await looksForOwners?.refresh(signal);
     for (const batch of waiting) {
-      foldWaiting(fold, counts, batch);
+      add(batch);
       await setImmediate();
     }
   };
@@ -128,10 +140,34 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
       skipped += report.skipped;
       retries += report.retries;
     }
-    await foldLate(counts, signal);
+    await foldLate(signal, (batch) => foldWaiting(fold, counts, batch));
     sayLacking(report.lacking);
     return report;
   };
+
+  const resync = createSocketResync(async (signal) => {
+    const { flows } = fold;
+    // Substituted cookies are no other source's.
+    if (options.readTcp === undefined || flows.lastTime === 0 || flows.substituted) return;
+    const wait = (): void => {
+      if (looksForOwners !== undefined) letWait(flows);
+    };
+    const report: DumpReport = { ...emptyReport(), restart: wait };
+    beginResync(flows);
+    wait();
+    try {
+      for await (const batch of options.readTcp(signal, report)) resyncBatch(fold, batch);
+      await foldLate(signal, (batch) => {
+        // What waits for an owner is left to the tick that could not wait for this.
+        if (!signal.aborted) resyncBatch(fold, batch);
+      });
+    } finally {
+      endResync(flows);
+      skipped += report.skipped;
+      retries += report.retries;
+    }
+  }, now);
+  const events = createSocketEvents(config.events, tcp ? options.subscribe : undefined, fold, resync.want, log);
 
   const failed = (error: unknown): void => {
     errors++;
@@ -190,6 +226,7 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
 
   const close = (): void => {
     events.close();
+    void resync.stop();
     options.hostNames?.close();
   };
 
@@ -197,6 +234,7 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
     const started = now();
     options.hostNames?.refresh(signal);
     await events.drain();
+    await resync.stop();
     await meetOwners(signal).catch((error: unknown) => {
       // The dump meets the same failure, and says it.
       if (!(error instanceof SourceError) && !signal.aborted) throw error;
@@ -217,9 +255,14 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
   };
 
   return {
-    collect: (time, signal) => collect(time, signal).finally(() => events.hold(false)),
+    collect: (time, signal) =>
+      collect(time, signal).finally(() => {
+        events.hold(false);
+        resync.resume();
+      }),
     async end() {
       close();
+      await resync.stop();
       return columns(true);
     },
     close,

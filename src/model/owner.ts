@@ -27,7 +27,7 @@ export type Owners = {
 
 /** Owners that are looked up as they are asked for: what was asked for and is not known is looked for by `refresh`. */
 type Source = {
-  /** Once a tick. Never rejects; an aborted one has done a part of it. */
+  /** After a dump. Never rejects; an aborted one has done a part of it. */
   readonly refresh: (signal: AbortSignal) => Promise<void>;
 };
 

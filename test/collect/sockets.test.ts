@@ -1,5 +1,7 @@
+import { setTimeout } from "node:timers/promises";
 import { allSockets } from "../kit/all-sockets.ts";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
+import type { OwnersPart } from "../../src/collect/owners.ts";
 import type { Reading } from "../../src/collect/reading.ts";
 import { createSocketsPart } from "../../src/collect/sockets.ts";
 import { defaults } from "../../src/config/defaults.ts";
@@ -24,13 +26,16 @@ type Options = {
   readonly restart?: SocketProtocol;
   readonly config?: Partial<SocketsConfig>;
   readonly subscribe?: SubscribeDestroyEvents;
+  readonly readTcp?: ReadSockets;
+  readonly owners?: OwnersPart | undefined;
+  readonly now?: () => number;
 };
 
 /** With `restart` the first half of each dump is of a dump that was faulty and came once more. */
 const createTest = (
   dumps: (readonly SocketRow[] | Error)[],
   lacking: readonly SocketProtocol[] = [],
-  { restart, config, subscribe }: Options = {},
+  { restart, config, subscribe, readTcp, owners, now = () => 0 }: Options = {},
 ) => {
   const logged: string[] = [];
   const read: ReadSockets = async function* (_signal, report) {
@@ -51,14 +56,15 @@ const createTest = (
     config: { ...defaults.sockets, maxGroups: 10, seriesTtl: 3, rttBounds: [0.001], ...config },
     read,
     subscribe,
-    owners: undefined,
+    readTcp,
+    owners,
     ephemeral: [32_768, 60_999],
-    now: () => 0,
+    now,
     log: (level, message) => logged.push(`${level} ${message}`),
   });
   let time = 0;
   const tick = async () => part.collect((time += 1000), AbortSignal.timeout(1000));
-  return { tick, logged };
+  return { tick, logged, close: part.close };
 };
 
 const listener: SocketRow = { cookie: 1, state: TCP_LISTEN, local: "0.0.0.0", localPort: 80, wqueue: 128 };
@@ -310,6 +316,148 @@ test("events that fail later are said once, and what they had counted stays", as
   expect(logged).toEqual([
     "info destroy events are not to be had: ENODEV; connections that live between two collections are not counted",
   ]);
+});
+
+/** Sockets whose events are lost when `lose` is called; `dumps` are those that are made for it. */
+const createLossy = (
+  ticks: (readonly SocketRow[])[],
+  dumps: (readonly SocketRow[] | Error)[],
+  { owners, config = { groupBy: "host" } }: Options = {},
+) => {
+  let lost = 0;
+  let clock = 0;
+  let begun = 0;
+  let aborted = 0;
+  const subscribe = (): DestroyEvents => ({ drain: () => 0, room: 300, lost: () => lost, close: () => undefined });
+  const readTcp: ReadSockets = async function* (signal, report) {
+    begun++;
+    const dump = dumps.shift() ?? [];
+    if (dump instanceof Error) throw dump;
+    report.skipped++;
+    yield batchOf(dump.slice(0, 1));
+    report.restart("tcp");
+    yield batchOf(dump);
+    if (dumps.length > 0) return;
+    // The last one does not end by itself.
+    await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
+    aborted++;
+    signal.throwIfAborted();
+  };
+  const given = createTest(ticks, [], { subscribe, readTcp, owners, now: () => clock, config });
+  return {
+    ...given,
+    lose: () => void lost++,
+    pass: (ms: number) => void (clock += ms),
+    begun: () => begun,
+    aborted: () => aborted,
+  };
+};
+const flow = (cookie: number, acked: number): SocketRow => ({
+  ...server,
+  cookie,
+  info: { bytes_acked: acked, rtt: 500 },
+});
+const transmitted = ({ columns }: Reading): number[] =>
+  pointsOf(columns)
+    .filter(
+      ({ metric, attributes }) => metric === "sockscope.flow.io" && Object.values(attributes).includes("transmit"),
+    )
+    .map(({ value }) => value);
+const samplesOf = ({ columns }: Reading): number[] =>
+  (columns.find(({ descriptor }) => descriptor.name === "sockscope.tcp.rtt")?.histograms ?? []).flatMap(
+    ({ counts }) => [...counts],
+  );
+
+test("after a loss of events a dump brings flows up to date, and neither samples nor counts sockets", async () => {
+  const { tick, lose, pass, begun, close, logged } = createLossy(
+    [[listener, flow(2, 10)], [listener]],
+    [[listener, flow(2, 70), flow(3, 5)], [listener, flow(2, 75)], []],
+  );
+  await tick();
+  pass(5000);
+  lose();
+  await vi.waitFor(() => expect(begun()).toBe(1));
+  // The next one is not made before its time.
+  lose();
+  await setTimeout(200);
+  expect(begun()).toBe(1);
+  pass(1000);
+  lose();
+  await vi.waitFor(() => expect(begun()).toBe(2), 3000);
+  const reading = await tick();
+  expect(transmitted(reading)).toEqual([65 + 5]);
+  expect(valuesOf(reading.columns, "sockscope.flow.opened")).toEqual({ tcp: 1 });
+  expect(valuesOf(reading.columns, "sockscope.flow.count")).toEqual({ tcp: 2 });
+  expect(samplesOf(reading)).toEqual([1, 0]);
+  expect(statesOf(reading)).toEqual({ "listen ipv4": 1 });
+  expect(observedOf(reading, "sockscope.agent.dump.sockets")).toEqual([1]);
+  expect(observedOf(reading, "sockscope.agent.rows.skipped")).toEqual([2]);
+  close();
+  expect(logged).toEqual([]);
+});
+
+test("a tick ends the dump that is under way, and no other is made for what its own has told", async () => {
+  const { tick, lose, pass, begun, aborted, close } = createLossy([[flow(2, 10)], [flow(2, 30)]], [[flow(2, 20)]]);
+  lose();
+  await setTimeout(200);
+  // Before the first tick there is nothing to bring up to date.
+  expect(begun()).toBe(0);
+  await tick();
+  pass(5000);
+  lose();
+  await vi.waitFor(() => expect(begun()).toBe(1));
+  lose();
+  expect(transmitted(await tick())).toEqual([20]);
+  expect(aborted()).toBe(1);
+  pass(5000);
+  await setTimeout(200);
+  expect(begun()).toBe(1);
+  close();
+});
+
+test("new flows wait in such a dump until their owners have been looked for", async () => {
+  const asked = new Set<number>();
+  const known = new Set<number>();
+  const owners: OwnersPart = {
+    wanted: { process: true, cgroup: false },
+    process: (inode) => {
+      asked.add(inode);
+      return known.has(inode) ? { pid: 5, executable: "curl", argv: [], cgroup: undefined } : undefined;
+    },
+    cgroup: () => undefined,
+    refresh: async () => {
+      await setTimeout(1);
+      for (const inode of asked) known.add(inode);
+    },
+    observations: () => [],
+  };
+  const options: Options = { owners, config: { groupBy: ["process.executable.name"] } };
+  const { tick, lose, pass, begun, close } = createLossy([[], []], [[{ ...flow(2, 20), inode: 7 }], []], options);
+  await tick();
+  pass(5000);
+  lose();
+  await vi.waitFor(() => expect([begun(), known.has(7)]).toEqual([1, true]));
+  await setTimeout(20);
+  const reading = await tick();
+  expect(valuesOf(reading.columns, "sockscope.flow.opened")).toEqual({ curl: 1 });
+  expect(transmitted(reading)).toEqual([20]);
+  close();
+});
+
+test("a dump after a loss that fails is the next tick's to say", async () => {
+  const { tick, lose, pass, begun, close, logged } = createLossy(
+    [[flow(2, 10)], [flow(2, 30)]],
+    [new SourceError("EPERM"), []],
+  );
+  await tick();
+  pass(5000);
+  lose();
+  await vi.waitFor(() => expect(begun()).toBe(1));
+  const reading = await tick();
+  expect(transmitted(reading)).toEqual([20]);
+  expect(observedOf(reading, "sockscope.agent.source.errors")).toEqual([0]);
+  close();
+  expect(logged).toEqual([]);
 });
 
 test("flows have the metrics that are switched on, and no others", async () => {

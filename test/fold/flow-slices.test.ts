@@ -55,6 +55,7 @@ test("events are drained in slices, and no drain goes on for ever", async () => 
     }),
     fold,
     () => undefined,
+    () => undefined,
   );
   await events.drain();
   events.close();

@@ -28,7 +28,7 @@ const libc = loadLibc();
 const plan = planTcpInfo(flowFields(defaults.sockets.metrics));
 const options = { plan, congestion: false, program: undefined, timeWait: false };
 const logged: string[] = [];
-type WatchOptions = { readonly bufferBytes?: number; readonly owners?: OwnersPart };
+type WatchOptions = { readonly bufferBytes?: number; readonly resync?: false; readonly owners?: OwnersPart };
 
 const log = (level: string, message: string): void => void logged.push(`${level} ${message}`);
 
@@ -41,12 +41,13 @@ const ownersByProcess = (): OwnersPart =>
     wanted: { process: true, cgroup: false },
   });
 
-const createWatch = (config: Partial<SocketsConfig>, { bufferBytes, owners }: WatchOptions = {}) => {
+const createWatch = (config: Partial<SocketsConfig>, { bufferBytes, resync, owners }: WatchOptions = {}) => {
   const part = createSocketsPart({
     ...allSockets,
     selector: createSelector(config.select ?? defaults.sockets.select),
     config: { ...defaults.sockets, protocols: ["tcp"], seriesTtl: 1, ...config },
     read: createSockDiag(libc, dumpsOf(["tcp"], options)).read,
+    readTcp: resync === false ? undefined : createSockDiag(libc, dumpsOf(["tcp"], options)).read,
     subscribe: () => subscribeDestroyEvents(libc, createInetDecoder("tcp", plan, true), bufferBytes),
     owners,
     ephemeral: [32_768, 60_999],
@@ -97,6 +98,8 @@ const watches = {
   dumpsOnly: createWatch({ groupBy: "host", events: "off" }),
   /** Room for a few events only. */
   deaf: createWatch({ groupBy: "host" }, { bufferBytes: 1 }),
+  deafBySocket: createWatch({ groupBy: "socket" }, { bufferBytes: 1 }),
+  deafest: createWatch({ groupBy: "host" }, { bufferBytes: 1, resync: false }),
   /** Whose sockets are this process's: an event tells that of no client. */
   selected: createWatch(
     { groupBy: "host", select: { include: [{ cmds: [basename(process.execPath)], side: "any" }], exclude: [] } },
@@ -214,6 +217,24 @@ await settle();
 for (let tick = 0; tick < 4; tick++) await tickAll();
 const overflown = countAll();
 
-process.stdout.write(JSON.stringify({ before, short, reset, refused, reconnected, overflown, logged }), () =>
-  process.exit(0),
+// Connections that have sent since the last tick are there when events are lost, and gone by the next tick: their own
+// events are lost, too, since others come first.
+const kept = Array.from({ length: 20 }, () => connectRaw(silent.port));
+const filling = Array.from({ length: 60 }, () => connectRaw(silent.port));
+await settle();
+await tickAll();
+const loud = countAll();
+const late = Array.from({ length: 5 }, () => connectRaw(silent.port));
+for (const connection of [...kept, ...late]) connection.send(1000);
+await settle();
+for (const connection of filling.splice(0, 30)) connection.close();
+await setTimeout(2000);
+for (const connection of [...filling, ...kept, ...late]) connection.close();
+await settle();
+for (let tick = 0; tick < 4; tick++) await tickAll();
+const resynced = countAll();
+
+process.stdout.write(
+  JSON.stringify({ before, short, reset, refused, reconnected, overflown, loud, resynced, logged }),
+  () => process.exit(0),
 );

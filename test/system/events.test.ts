@@ -13,7 +13,9 @@ type Counted = {
   readonly capability?: number;
 };
 type Stage = Readonly<Record<string, Counted>>;
-type Scenario = Readonly<Record<"before" | "short" | "reset" | "refused" | "reconnected" | "overflown", Stage>> & {
+type Scenario = Readonly<
+  Record<"before" | "short" | "reset" | "refused" | "reconnected" | "overflown" | "loud" | "resynced", Stage>
+> & {
   readonly logged: readonly string[];
 };
 
@@ -120,6 +122,22 @@ describe.skipIf(!isRoot)("destroy events", () => {
     // 400 connections that dumps have shown with their SYN and 10 bytes, at least.
     expect(gained("deaf", "reconnected", "overflown").transmit).toBeGreaterThanOrEqual(400 * 11);
     expect(gained("deaf", "reconnected", "overflown").opened).toBe(800);
+  });
+
+  test.each(["deaf", "deafBySocket"])(
+    "%s counts what a dump has shown that was made since events were lost",
+    (name) => {
+      expect(gained(name, "loud", "resynced").transmit).toBeGreaterThanOrEqual(25 * 1000);
+      expect(scenario.resynced[name]?.count).toBe(0);
+      // By the ticks alone they had sent nothing, or had never been there.
+      expect(gained("deafest", "loud", "resynced").transmit).toBeLessThan(1000);
+      expect(scenario.resynced["deaf"]?.lost).toBeGreaterThan((scenario.loud["deaf"]?.lost ?? 0) + 50);
+    },
+  );
+
+  test("connections that only such a dump has shown are opened and closed once", () => {
+    const { opened, closed } = gained("deaf", "loud", "resynced");
+    expect([opened, closed]).toEqual([10, 10 + 160]);
   });
 
   test("nothing was to be said", () => {

@@ -52,6 +52,7 @@ const part = createSocketsPart({
   },
   read: createSockDiag(loadLibc(), dumpsOf(socketProtocols, options)).read,
   subscribe: undefined,
+  readTcp: undefined,
   owners: undefined,
   ephemeral: [32_768, 60_999],
   now: () => performance.now(),

@@ -32,6 +32,7 @@ const createPart = (groupBy: "socket" | "endpoint" | "host") => {
     config: { ...defaults.sockets, groupBy, maxGroups: 1000, seriesTtl: 1, rttBounds: [0.001, 1] },
     read: createSockDiag(loadLibc(), dumpsOf(["tcp", "udp"], options)).read,
     subscribe: undefined,
+    readTcp: undefined,
     owners: undefined,
     ephemeral: [32_768, 60_999],
     now: () => performance.now(),

@@ -63,6 +63,7 @@ export const createPipeline = (
     },
     read: createSockDiag(libc, requests).read,
     subscribe: () => subscribeDestroyEvents(libc, createInetDecoder("tcp", plan, true)),
+    readTcp: undefined,
     owners,
     ephemeral: [32768, 60999],
     now: () => performance.now(),
