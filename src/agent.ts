@@ -29,6 +29,8 @@ export type Agent = {
 export const startAgent = async (options: CoreOptions): Promise<Agent> => {
   const { version, log } = options;
   let config = options.config;
+  /** As the file has it, with what waits for a restart. */
+  let asked = config;
   let latest: { readonly snapshot: Snapshot; readonly at: number } | undefined;
   let page: Page | undefined;
   let destination: OtlpDestination | undefined;
@@ -75,6 +77,7 @@ export const startAgent = async (options: CoreOptions): Promise<Agent> => {
     if (fresh) {
       await schedule?.stop();
       const onResult: ProbesPart["record"] = (...result) => core.probes.record(...result);
+      if (probes.targets.length > 0) await core.readyToProbe();
       schedule = createSchedule({ concurrency: probes.concurrency, now, run: core.run, onResult });
     }
     core.probes.update(probes.targets, Date.now());
@@ -122,9 +125,11 @@ export const startAgent = async (options: CoreOptions): Promise<Agent> => {
   return {
     async reload(next) {
       for (const key of ["collection", "resource"] as const) {
-        if (!same(next[key], config[key]))
+        // Said once: a reload for a file of targets asks for the same again.
+        if (!same(next[key], config[key]) && !same(next[key], asked[key]))
           log("warn", `a change of ${key} needs a restart; the value of the start stays`);
       }
+      asked = next;
       const old = config;
       config = { ...next, collection: old.collection, resource: old.resource };
       const sourceKeys = ["sockets", "networks", "host", "paths"] as const;

@@ -39,6 +39,9 @@ export type Command =
       readonly urls: readonly string[];
       readonly timeoutMs: number;
       readonly count: number;
+      /** From the start of a round to that of the next, at least. */
+      readonly intervalMs: number;
+      readonly tls: boolean;
       readonly json: boolean;
     } & Logging)
   | ({ readonly kind: "metrics"; readonly format: (typeof metricsFormats)[number] } & Logging)
@@ -106,8 +109,8 @@ const valuesOf = (command: CommandName, tokens: readonly OptionToken[]): Readonl
   return values;
 };
 
-const parseTime = (option: OptionName, text: string): number => {
-  const ms = parseDuration(text, 1);
+const parseTime = (option: OptionName, text: string, minMs = 1): number => {
+  const ms = parseDuration(text, minMs);
   if (isFault(ms)) throw usageError(`--${option} ${text}: ${ms.fault}`);
   return ms;
 };
@@ -163,7 +166,9 @@ const buildCommand = (
     case "probe": {
       const timeoutMs = parseTime("timeout", text("timeout") ?? "2s");
       const count = parseCount(text("count") ?? "1");
-      return { kind: "probe", urls: words, timeoutMs, count, json: values.has("json"), ...logging };
+      const intervalMs = parseTime("interval", text("interval") ?? "0s", 0);
+      const switches = { tls: values.has("tls"), json: values.has("json") };
+      return { kind: "probe", urls: words, timeoutMs, count, intervalMs, ...switches, ...logging };
     }
     case "metrics":
       return { kind: "metrics", format: parseChoice("format", text("format") ?? "md", metricsFormats), ...logging };

@@ -21,6 +21,12 @@ export const optionTable = {
   print: { type: "boolean", help: "print the effective configuration, secrets masked" },
   timeout: { type: "string", value: "DURATION", help: "bound of a run, name resolution included (default: 2s)" },
   count: { type: "string", value: "N", help: "runs of each target (default: 1)" },
+  interval: {
+    type: "string",
+    value: "DURATION",
+    help: "least time from one round over the targets to the next (default: 0s)",
+  },
+  tls: { type: "boolean", help: "a TLS handshake after connecting; of tcp targets" },
   json: { type: "boolean", help: "one JSON object a line, in seconds" },
   "log-level": { type: "string", value: "LEVEL", help: "debug, info, warn or error (default: info)" },
   "log-format": { type: "string", value: "FORMAT", help: "text or json (default: text on a terminal, else json)" },
@@ -69,14 +75,15 @@ export const commandTable = {
     exit: "0 valid, 2 wrong usage or configuration",
   },
   probe: {
-    summary: "probe endpoints now, one after the other, a line each",
+    summary: "probe endpoints now, side by side; a line a run, and a summary of several",
     words: "URL...",
-    options: ["timeout", "count", "json"],
+    options: ["timeout", "count", "interval", "tls", "json"],
     examples: [
       "sockscope probe tcp://localhost:443",
+      "sockscope probe --count 10 --interval 1s --tls tcp://example.org:443",
       "sockscope probe --count 3 --json udp://1.1.1.1:53 unix:///run/x.sock",
     ],
-    exit: "0 all up, 1 any down, 2 wrong usage",
+    exit: "0 all up, 1 any down or not run, 2 wrong usage, 130 after a signal (a second one ends at once)",
   },
   metrics: {
     summary: "print the catalogue of metrics",

@@ -8,6 +8,7 @@ import { createTelemetry, type Telemetry } from "./export/otel.ts";
 import { mapLargeBuffers } from "./kernel/allocator.ts";
 import { readMachineId, uuidV5 } from "./kernel/identity.ts";
 import { type Libc, loadLibc } from "./kernel/libc.ts";
+import { createProbeSockets } from "./kernel/probe-sockets.ts";
 import { readProcFile } from "./kernel/proc-files.ts";
 import { createResolver } from "./kernel/resolver.ts";
 import type { Attributes, Snapshot } from "./model/columns.ts";
@@ -61,6 +62,8 @@ export type Core = {
   readonly ticker: Ticker;
   readonly probes: ProbesPart;
   readonly run: RunProbe;
+  /** Until then the first run would wait for the thread that makes its sockets. */
+  readonly readyToProbe: () => Promise<void>;
   /** Puts sources for this configuration in the place of the present ones. */
   readonly setSources: (config: Config) => Promise<void>;
   readonly close: () => Promise<void>;
@@ -74,6 +77,7 @@ export const createCore = async (
   const libc = tryLibc(log);
   if (libc !== undefined) mapLargeBuffers(libc);
   const resolver = createResolver({ libc });
+  const probeSockets = createProbeSockets({ libc, now });
   // The reader's timeout would discard what a tick has read so far: the tick's own comes first.
   const ticker = createTicker({}, { timeoutMs: config.collection.timeoutMs * 0.9, clock: Date.now, log });
   const telemetry = createTelemetry({
@@ -84,7 +88,7 @@ export const createCore = async (
     consume,
     log,
   });
-  const probes = createProbesPart(telemetry.record);
+  const probes = createProbesPart(telemetry.record, Date.now);
   await ticker.replace("probes", probes);
   let closeSockets = (): void => undefined;
 
@@ -114,14 +118,15 @@ export const createCore = async (
     telemetry,
     ticker,
     probes,
-    run: (target, signal) => runProbe(target, { resolve: resolver.resolve, now }, signal),
+    readyToProbe: () => probeSockets.ready(),
+    run: (target, signal) => runProbe(target, { resolve: resolver.resolve, sockets: probeSockets, now }, signal),
     setSources: async (next) => {
       await setSockets(next);
       await setHost(next);
     },
     close: async () => {
       closeSockets();
-      await resolver.close();
+      await Promise.all([resolver.close(), probeSockets.close()]);
     },
   };
 };

@@ -1,19 +1,24 @@
 #!/usr/bin/env node
 import { readFileSync } from "node:fs";
+import { setFlagsFromString } from "node:v8";
 import { startAgent } from "./agent.ts";
 import { type Command, helpText, parseCommand } from "./cli.ts";
 import { renderEffective } from "./config/effective.ts";
 import { loadConfig } from "./config/load.ts";
 import { adHocTarget } from "./config/ad-hoc.ts";
+import { watchTargets } from "./config/watch.ts";
 import { createLog } from "./export/log.ts";
 import { encodeJson } from "./export/otlp-json.ts";
-import { renderProbeLine } from "./export/probe-lines.ts";
+import { renderProbeLines } from "./export/probe-lines.ts";
+import { createProbeSummary } from "./export/probe-summary.ts";
 import { renderPrometheus } from "./export/prometheus-text.ts";
 import { renderTable } from "./export/table.ts";
 import { renderMetricsDocs, renderMetricsJson } from "./metrics/docs.ts";
 import type { Snapshot } from "./model/columns.ts";
+import type { Config } from "./model/config.ts";
 import { ConfigError, FatalError, UsageError } from "./model/errors.ts";
 import type { Log } from "./model/log.ts";
+import type { Target } from "./model/target.ts";
 import { collectOnce, probeNow } from "./once.ts";
 
 type Logging = Pick<Extract<Command, { kind: "run" }>, "logLevel" | "logFormat">;
@@ -38,13 +43,16 @@ const logOf = ({ logLevel, logFormat }: Logging): Log =>
     now: () => new Date(),
   });
 
+/** As a shell has it of a program that SIGINT ended. */
+const interruptedCode = 130;
+
 /** Resolves at SIGTERM or SIGINT; a second one ends the process at once. */
 const stopSignal = (): Promise<NodeJS.Signals> =>
   new Promise((resolve) => {
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
       process.once(signal, () => {
         resolve(signal);
-        process.on(signal, () => process.exit(130));
+        process.on(signal, () => process.exit(interruptedCode));
       });
     }
   });
@@ -52,32 +60,20 @@ const stopSignal = (): Promise<NodeJS.Signals> =>
 const run = async (command: CommandOf<"run">): Promise<number> => {
   const log = logOf(command);
   const load = () => loadConfig({ file: command.config, env: process.env });
-  const { config, notes, file } = await load();
+  const loaded = await load();
+  const { config, notes, file } = loaded;
   for (const note of notes) log("info", note);
   log("info", `configuration: ${file}`);
   const stopped = stopSignal();
   const starting = startAgent({ config, file, version: version(), log });
-
-  const reload = async (): Promise<void> => {
-    const agent = await starting;
-    try {
-      const next = await load();
-      for (const note of next.notes) log("info", note);
-      await agent.reload(next.config);
-    } catch (error) {
-      if (!(error instanceof ConfigError)) throw error;
-      log("error", `the configuration stays as it was:\n${error.message}`);
-    }
-  };
-  let reloading = Promise.resolve();
-  process.on("SIGHUP", () => {
-    reloading = reloading.then(reload);
-  });
+  const apply = async (next: Config): Promise<void> => (await starting).reload(next);
+  const watch = watchTargets({ loaded, load, log, apply });
+  process.on("SIGHUP", () => void watch.reload());
 
   const agent = await starting;
   const signal = await stopped;
   log("info", `${signal}: stopping`);
-  await reloading;
+  await watch.stop();
   await agent.stop();
   return 0;
 };
@@ -115,9 +111,31 @@ const check = async (command: CommandOf<"check">): Promise<number> => {
   return 0;
 };
 
-const probe = async ({ urls, timeoutMs, count, json, ...logging }: CommandOf<"probe">): Promise<number> => {
-  const targets = urls.map((url) => adHocTarget(url, timeoutMs));
-  const good = await probeNow(targets, count, logOf(logging), (result) => print(renderProbeLine(result, { json })));
+const withTls = (target: Target): Target => {
+  if (target.type !== "tcp" && target.type !== "tcp4" && target.type !== "tcp6")
+    throw new UsageError(`--tls is for tcp targets, and not for ${target.url}`);
+  const defaults = { caFile: undefined, certFile: undefined, keyFile: undefined, serverName: undefined };
+  return { ...target, tls: { ...defaults, insecure: false } };
+};
+
+const probe = async (command: CommandOf<"probe">): Promise<number> => {
+  const { urls, timeoutMs, count, intervalMs, tls } = command;
+  const targets = urls.map((url) => adHocTarget(url, timeoutMs)).map((target) => (tls ? withTls(target) : target));
+  const summary = createProbeSummary(targets);
+  const interruption = new AbortController();
+  void stopSignal().then(() => interruption.abort());
+  const { signal } = interruption;
+  let good = true;
+  await probeNow(targets, { count, intervalMs, signal, log: logOf(command) }, (target, outcome) => {
+    if (outcome.kind === "down" || outcome.kind === "not_run") good = false;
+    summary.add({ target, outcome });
+    for (const line of renderProbeLines({ target, outcome }, command)) print(line);
+  });
+  if (targets.length * count > 1) {
+    if (!command.json) print("");
+    for (const line of summary.render(command)) print(line);
+  }
+  if (signal.aborted) return interruptedCode;
   return good ? 0 : 1;
 };
 
@@ -156,6 +174,10 @@ const report = (error: unknown): number => {
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
 
 const main = async (): Promise<number> => execute(parseCommand(process.argv.slice(2)));
+
+// V8 collects its garbage before the heap is several times what is in use: at 10,000 targets that is 160 MB of resident
+// memory instead of 270, for an eighth more CPU. It reads the flag at each collection, and whoever starts it need not.
+setFlagsFromString("--optimize-for-size");
 
 // Sockets and timers of the agent do not hold the process: it ends when its command does, and not before.
 setInterval(() => undefined, 2 ** 30);

@@ -21,8 +21,11 @@ const rules: Readonly<Record<string, Rule>> = {
   fold: { imports: ["model", "metrics", "netlink"], pure: true },
   config: { imports: ["model", "text"], pure: true },
   "config/load": { imports: ["model", "text"], pure: false },
+  "config/files": { imports: ["model", "text"], pure: false },
+  "config/tls-files": { imports: ["model", "text"], pure: false },
+  "config/watch": { imports: ["model", "text"], pure: false },
   kernel: { imports: ["model", "netlink", "text"], pure: false },
-  probe: { imports: ["model"], pure: false },
+  probe: { imports: ["model", "text"], pure: false },
   collect: { imports: ["model", "metrics", "netlink", "text", "select", "fold"], pure: false },
   export: { imports: ["model", "metrics"], pure: false },
   "export/otlp-protobuf": { imports: ["model"], pure: true },
@@ -41,6 +44,7 @@ const rules: Readonly<Record<string, Rule>> = {
   "export/table-probes": { imports: ["model", "metrics"], pure: true },
   "export/table-sockets": { imports: ["model", "metrics"], pure: true },
   "export/probe-lines": { imports: ["model"], pure: true },
+  "export/probe-summary": { imports: ["model"], pure: true },
   "export/log": { imports: ["model"], pure: true },
   "core-sockets": { imports: ["model", "netlink", "select", "fold", "kernel", "collect"], pure: false },
   core: { imports: ["model", "config", "kernel", "probe", "collect", "export", "core-sockets"], pure: false },
@@ -55,11 +59,12 @@ const rules: Readonly<Record<string, Rule>> = {
 const homes: readonly { readonly module: RegExp; readonly home: RegExp }[] = [
   { module: /^koffi$/, home: /^kernel\/libc$/ },
   { module: /^node:child_process$/, home: /^kernel\/ss-command$/ },
-  { module: /^node:worker_threads$/, home: /^kernel\/resolver(-worker)?$/ },
+  { module: /^node:worker_threads$/, home: /^kernel\/(resolver|probe-sockets)(-worker)?$/ },
   { module: /^@opentelemetry\//, home: /^export\/(otel|metric-data)$/ },
   { module: /^undici$/, home: /^export\/otlp-http$/ },
   { module: /^zod$/, home: /^config\// },
-  { module: /^yaml$/, home: /^config\/parse$/ },
+  { module: /^yaml$/, home: /^config\/document$/ },
+  { module: /^re2js$/, home: /^text\/pattern$/ },
 ];
 
 const impure: readonly RegExp[] = [

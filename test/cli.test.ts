@@ -4,6 +4,15 @@ import { UsageError } from "../src/model/errors.ts";
 
 const parse = (line: string): Command => parseCommand(line.split(" ").filter((word) => word !== ""));
 const logging = { logLevel: "info", logFormat: undefined } as const;
+const probe = {
+  kind: "probe",
+  timeoutMs: 2000,
+  count: 1,
+  intervalMs: 0,
+  tls: false,
+  json: false,
+  ...logging,
+} as const;
 
 describe("commands", () => {
   test.each<[string, Command]>([
@@ -23,12 +32,14 @@ describe("commands", () => {
     ],
     ["check", { kind: "check", config: undefined, print: false, ...logging }],
     ["check --print -c f", { kind: "check", config: "f", print: true, ...logging }],
-    ["probe tcp://a:1", { kind: "probe", urls: ["tcp://a:1"], timeoutMs: 2000, count: 1, json: false, ...logging }],
+    ["probe tcp://a:1", { ...probe, urls: ["tcp://a:1"] }],
     [
       "probe --json tcp://a:1 --count 3 udp://b:2 --timeout 250ms",
-      { kind: "probe", urls: ["tcp://a:1", "udp://b:2"], timeoutMs: 250, count: 3, json: true, ...logging },
+      { ...probe, urls: ["tcp://a:1", "udp://b:2"], timeoutMs: 250, count: 3, json: true },
     ],
-    ["probe -- -odd", { kind: "probe", urls: ["-odd"], timeoutMs: 2000, count: 1, json: false, ...logging }],
+    ["probe --tls --interval 1s tcp://a:1", { ...probe, urls: ["tcp://a:1"], intervalMs: 1000, tls: true }],
+    ["probe --interval 0s tcp://a:1", { ...probe, urls: ["tcp://a:1"] }],
+    ["probe -- -odd", { ...probe, urls: ["-odd"] }],
     ["metrics", { kind: "metrics", format: "md", ...logging }],
     ["metrics --format json", { kind: "metrics", format: "json", ...logging }],
     ["help", { kind: "help", command: undefined }],
@@ -110,6 +121,8 @@ describe("wrong usage", () => {
     ["once twice", "once takes no argument, and got twice"],
     ["probe a --count 0", "--count 0 is no whole number from 1 to 9999999"],
     ["probe a --count 1.5", "--count 1.5 is no whole number from 1 to 9999999"],
+    ["probe a --timeout 0s", "--timeout 0s: must be at least 1ms"],
+    ["probe a --interval 1", "--interval 1: a duration needs its unit: write 1s for seconds or 1ms for milliseconds"],
     ["probe a --timeout soon", "--timeout soon: must be a duration such as 250ms, 10s, 2m, 1h or 1m30s"],
   ])("sockscope %s", (line, message) => {
     expect(() => parse(line)).toThrow(new UsageError(`${message}\nSee sockscope --help`));
@@ -126,7 +139,7 @@ Commands:
   run           run the agent until SIGTERM or SIGINT; SIGHUP reloads the file (the default)
   once          run every probe once, collect twice, print the second collection
   check         validate the configuration and name every fault with its place
-  probe URL...  probe endpoints now, one after the other, a line each
+  probe URL...  probe endpoints now, side by side; a line a run, and a summary of several
   metrics       print the catalogue of metrics
 
 Global options:
@@ -175,7 +188,8 @@ Exit codes: 0 success, 1 fatal, 2 wrong usage or configuration
     (command) => {
       const [, examples = ""] = helpText(command).split("Examples:\n");
       const lines = [...examples.matchAll(/^ {2}sockscope ?(.*)$/gm)].map((match) => match[1] ?? "");
-      expect(lines.map((line) => parse(line).kind)).toEqual([command, command]);
+      expect(lines.length).toBeGreaterThan(1);
+      expect(new Set(lines.map((line) => parse(line).kind))).toEqual(new Set([command]));
     },
   );
 

@@ -1,12 +1,33 @@
+import { SeriesTable } from "../fold/series.ts";
 import type { OwnAttributes } from "../metrics/catalogue.ts";
 import type { Observation, RecordValue } from "../metrics/observation.ts";
-import { type Attributes, attributeSet } from "../model/columns.ts";
-import { type Outcome, type OutcomeKind, outcomes, phases } from "../model/outcome.ts";
+import {
+  type Attributes,
+  attributesKey,
+  type AttributeSet,
+  attributeSet,
+  type MetricColumns,
+} from "../model/columns.ts";
+import { type Outcome, type OutcomeKind, outcomes } from "../model/outcome.ts";
 import type { ProbeType, Target } from "../model/target.ts";
-import { SeriesTable } from "../fold/series.ts";
+import { countVerdicts, createProbeSeries, failureOf, type ProbeSeries } from "./probe-series.ts";
 import { inSlices, type Part } from "./reading.ts";
 
-type Row = { readonly row: number; target: Target; last: OutcomeKind | "pending"; wanted: boolean };
+type Entry = {
+  target: Target;
+  readonly attributes: Attributes;
+  readonly set: AttributeSet;
+  /** When the target came, Unix ms. */
+  readonly since: number;
+  last: OutcomeKind | "pending";
+  wanted: boolean;
+  /** By address; the series without one under "". */
+  readonly series: Map<string, { readonly series: ProbeSeries; wanted: boolean }>;
+  /** Its row among what is the target's and not an address's, once there is such. */
+  ownRow: number | undefined;
+  /** What its name resolved to last. */
+  resolved: readonly string[];
+};
 
 type Result = { readonly attributes: OwnAttributes<"sockscope.probe.results">; count: number };
 
@@ -17,61 +38,108 @@ export type ProbesPart = Part & {
   record(target: Target, outcome: Outcome, lag: number): void;
 };
 
-const transportOf = (type: ProbeType): string => type.replace(/[46]$/, "");
+const noAddress = "";
+
+const transportOf = (type: ProbeType): Attributes => {
+  const kind = type.replace(/[46]$/, "");
+  if (kind === "icmp") return { "network.protocol.name": "icmp" };
+  return { "network.transport": kind.startsWith("unix") ? "unix" : kind };
+};
 
 const attributesOf = (target: Target): Attributes => ({
   "sockscope.probe.name": target.name,
   "sockscope.probe.type": target.type,
   ...("path" in target
     ? { "server.address": target.path }
-    : { "server.address": target.host, "server.port": target.port }),
-  "network.transport": transportOf(target.type),
+    : { "server.address": target.host, ...("port" in target ? { "server.port": target.port } : {}) }),
+  ...transportOf(target.type),
   ...target.attributes,
 });
 
-const failureOf = (outcome: Outcome): { "error.type"?: Extract<Outcome, { error: unknown }>["error"] } =>
-  "error" in outcome ? { "error.type": outcome.error } : {};
+const hasAllAddresses = (target: Target): boolean => "allAddresses" in target && target.allAddresses;
 
-/** The results of probe runs as series by target, and their totals by type. */
-export const createProbesPart = (recordValue: RecordValue): ProbesPart => {
-  const table = new SeriesTable<"target">();
-  const up = table.column("sockscope.probe.up", {});
-  const latency = table.column("sockscope.probe.latency", {});
-  const phaseColumns = phases.map((phase) => ({
-    phase,
-    column: table.column("sockscope.probe.phase.latency", { "sockscope.probe.phase": phase }),
-  }));
-  const rows = new Map<string, Row>();
-  const rowOfName = new Map<string, Row>();
+/** Whether these are the same addresses, in whatever order; neither holds one twice. */
+const sameAddresses = (one: readonly string[], other: readonly string[]): boolean =>
+  one.length === other.length &&
+  (one.every((address, at) => address === other[at]) || one.every((address) => other.includes(address)));
+
+/** The results of probe runs as series by target and address, and their totals by type. `clock` gives Unix ms. */
+export const createProbesPart = (recordValue: RecordValue, clock: () => number): ProbesPart => {
+  const runs = createProbeSeries();
+  const own = new SeriesTable<"target">();
+  const resolvedAddresses = own.column("sockscope.probe.resolved_addresses", {});
+  const addressChanges = own.column("sockscope.probe.address_changes", {});
+  const countAttempt = countVerdicts(own, "sockscope.probe.attempts");
+  const entries = new Map<string, Entry>();
+  const entryOfName = new Map<string, Entry>();
   const results = new Map<string, Result>();
 
-  const countRun = (row: number, outcome: Outcome): void => {
-    const own = { "sockscope.probe.outcome": outcome.kind, ...failureOf(outcome) };
-    const runs = table.values(table.column("sockscope.probe.runs", own));
-    const before = runs[row] as number;
-    runs[row] = Number.isNaN(before) ? 1 : before + 1;
+  const seriesAt = (entry: Entry, address: string, start: number): ProbeSeries => {
+    let known = entry.series.get(address);
+    if (known === undefined) {
+      const set =
+        address === noAddress ? entry.set : attributeSet({ ...entry.attributes, "network.peer.address": address });
+      known = { series: runs.add(set, start), wanted: true };
+      entry.series.set(address, known);
+    }
+    known.wanted = true;
+    return known.series;
+  };
+
+  const dropSeries = (entry: Entry): void => {
+    for (const each of entry.series.values()) each.wanted = false;
+  };
+
+  const ownRowOf = (entry: Entry): number => (entry.ownRow ??= own.add(entry.set, entry.since));
+
+  const noteAddresses = (entry: Entry, { facts: { resolved = [] } }: Outcome): void => {
+    if (resolved.length > 0) {
+      const row = ownRowOf(entry);
+      const changes = own.values(addressChanges);
+      if (entry.resolved.length === 0) changes[row] = 0;
+      else if (!sameAddresses(entry.resolved, resolved)) changes[row] = (changes[row] as number) + 1;
+      entry.resolved = resolved;
+    }
+    if (entry.ownRow === undefined) return;
+    own.values(resolvedAddresses)[entry.ownRow] = resolved.length > 0 ? resolved.length : Number.NaN;
+  };
+
+  const countAttempts = (entry: Entry, outcome: Outcome): void => {
+    const row = ownRowOf(entry);
+    for (const verdict of outcome.failedAttempts ?? []) countAttempt(row, verdict);
+    countAttempt(row, outcome);
+  };
+
+  /** An outcome that is of no address in particular is that of all that are known. */
+  const showRun = (entry: Entry, outcome: Outcome): void => {
+    const { byAddress = [] } = outcome;
+    if (byAddress.length > 0) {
+      dropSeries(entry);
+      for (const verdict of byAddress) {
+        runs.record(seriesAt(entry, verdict.address ?? noAddress, clock()), verdict);
+      }
+      return;
+    }
+    const known = [...entry.series.values()].filter(({ wanted }) => wanted);
+    if (known.length === 0) return runs.record(seriesAt(entry, noAddress, clock()), outcome);
+    for (const { series } of known) runs.record(series, outcome);
   };
 
   const countResult = (type: ProbeType, outcome: Outcome): void => {
-    const attributes = { "sockscope.probe.type": type, "sockscope.probe.outcome": outcome.kind, ...failureOf(outcome) };
-    const key = JSON.stringify(attributes);
-    const result = results.get(key) ?? { attributes, count: 0 };
-    result.count++;
-    results.set(key, result);
-  };
-
-  const show = (row: number, outcome: Outcome): void => {
-    const answered = outcome.kind === "up";
-    table.values(up)[row] = outcome.kind === "not_run" ? Number.NaN : outcome.kind === "down" ? 0 : 1;
-    table.values(latency)[row] = answered ? outcome.seconds : Number.NaN;
-    for (const { phase, column } of phaseColumns) {
-      table.values(column)[row] = answered ? (outcome.phases[phase] ?? Number.NaN) : Number.NaN;
+    const error = "error" in outcome ? outcome.error : undefined;
+    const key = `${type} ${outcome.kind} ${error}`;
+    let result = results.get(key);
+    if (result === undefined) {
+      const attributes = { "sockscope.probe.type": type, "sockscope.probe.outcome": outcome.kind };
+      result = { attributes: error === undefined ? attributes : { ...attributes, "error.type": error }, count: 0 };
+      results.set(key, result);
     }
+    result.count++;
   };
 
   const targetObservations = (): Observation[] => {
     const counts = new Map<ProbeType, Map<string, number>>();
-    for (const { target, last } of rowOfName.values()) {
+    for (const { target, last } of entryOfName.values()) {
       const byOutcome = counts.get(target.type) ?? new Map<string, number>();
       byOutcome.set(last, (byOutcome.get(last) ?? 0) + 1);
       counts.set(target.type, byOutcome);
@@ -85,39 +153,58 @@ export const createProbesPart = (recordValue: RecordValue): ProbesPart => {
     );
   };
 
+  /** Only a collection removes: what goes and comes back between two of them has no end. */
   const removeUnwanted = (): void => {
-    for (const [key, { row, wanted }] of rows) {
-      if (wanted) continue;
-      table.remove(row);
-      rows.delete(key);
+    for (const [key, entry] of entries) {
+      for (const [address, { series, wanted }] of entry.series) {
+        if (entry.wanted && wanted) continue;
+        runs.remove(series);
+        entry.series.delete(address);
+      }
+      if (entry.wanted) continue;
+      if (entry.ownRow !== undefined) own.remove(entry.ownRow);
+      entries.delete(key);
     }
   };
 
+  function* collectAll(absent: boolean): Generator<number, MetricColumns[]> {
+    return [...(yield* runs.collect(absent)), ...(yield* own.collect(absent))];
+  }
+
   return {
     update(targets, time) {
-      for (const row of rows.values()) row.wanted = false;
-      rowOfName.clear();
+      for (const entry of entries.values()) entry.wanted = false;
+      entryOfName.clear();
       for (const target of targets) {
         const attributes = attributesOf(target);
-        const key = JSON.stringify(attributes);
-        const row: Row = rows.get(key) ?? {
-          row: table.add(attributeSet(attributes), time),
+        const key = attributesKey(attributes);
+        const entry: Entry = entries.get(key) ?? {
           target,
+          attributes,
+          set: attributeSet(attributes),
+          since: time,
           last: "pending",
           wanted: true,
+          series: new Map(),
+          ownRow: undefined,
+          resolved: [],
         };
-        row.target = target;
-        row.wanted = true;
-        rows.set(key, row);
-        rowOfName.set(target.name, row);
+        entry.target = target;
+        entry.wanted = true;
+        entries.set(key, entry);
+        entryOfName.set(target.name, entry);
+        if (hasAllAddresses(target)) continue;
+        dropSeries(entry);
+        seriesAt(entry, noAddress, time);
       }
     },
     record(target, outcome, lag) {
-      const row = rowOfName.get(target.name);
-      if (row === undefined) return;
-      row.last = outcome.kind;
-      show(row.row, outcome);
-      countRun(row.row, outcome);
+      const entry = entryOfName.get(target.name);
+      if (entry === undefined) return;
+      entry.last = outcome.kind;
+      showRun(entry, outcome);
+      noteAddresses(entry, outcome);
+      if (target.attempts > 1) countAttempts(entry, outcome);
       countResult(target.type, outcome);
       recordValue("sockscope.probe.duration", outcome.seconds, {
         "sockscope.probe.type": target.type,
@@ -127,7 +214,7 @@ export const createProbesPart = (recordValue: RecordValue): ProbesPart => {
     },
     async collect() {
       removeUnwanted();
-      const columns = await inSlices(table.collect());
+      const columns = await inSlices(collectAll(false));
       const observations: Observation[] = [...results.values()].map(({ attributes, count }) => ({
         metric: "sockscope.probe.results",
         value: count,
@@ -135,6 +222,6 @@ export const createProbesPart = (recordValue: RecordValue): ProbesPart => {
       }));
       return { columns, observations: [...observations, ...targetObservations()] };
     },
-    end: () => inSlices(table.collect(true)),
+    end: () => inSlices(collectAll(true)),
   };
 };

@@ -1,8 +1,8 @@
 import { UsageError } from "../model/errors.ts";
 import type { Target } from "../model/target.ts";
 import { isFault } from "../text/fault.ts";
-import { targetOf } from "./normalise.ts";
 import { parseTarget } from "./target.ts";
+import { targetOf } from "./targets.ts";
 
 /** The target of a URL given on the command line. Throws `UsageError`. */
 export const adHocTarget = (url: string, timeoutMs: number): Target => {

@@ -4,7 +4,15 @@ import type { RetryConfig, SocketsConfig } from "../model/config.ts";
 export const defaults = {
   collection: { intervalMs: 15_000, timeoutMs: 10_000 },
   paths: { proc: "/proc", cgroup: "/sys/fs/cgroup" },
-  probes: { intervalMs: 30_000, timeoutMs: 5_000, concurrency: 512, silenceMs: 1_000 },
+  probes: {
+    intervalMs: 30_000,
+    timeoutMs: 5_000,
+    concurrency: 512,
+    attempts: 1,
+    silenceMs: 1_000,
+    count: 1,
+    packetIntervalMs: 200,
+  },
   sockets: {
     source: "auto",
     protocols: ["tcp", "udp"],

@@ -1,7 +1,8 @@
 import { formatAddress, formatNetwork } from "../model/address.ts";
 import { type Config, flowFamilies, type OtlpConfig, type PortRange, type SelectEntry } from "../model/config.ts";
-import type { Target } from "../model/target.ts";
+import type { Step, Target, TlsOptions } from "../model/target.ts";
 import { formatDuration } from "../text/duration.ts";
+import { formatBytes } from "./bytes.ts";
 import { formatHostPort } from "./host-port.ts";
 import { baseOf } from "./otlp-url.ts";
 import { renderYaml, type YamlMap, type YamlValue } from "./render-yaml.ts";
@@ -9,13 +10,52 @@ import { endKeys } from "./select.ts";
 
 const onOff = (on: boolean): string => (on ? "on" : "off");
 
+const given = (map: Readonly<Record<string, YamlValue | undefined>>): YamlMap => {
+  const kept: Record<string, YamlValue> = {};
+  for (const [key, value] of Object.entries(map)) if (value !== undefined) kept[key] = value;
+  return kept;
+};
+
+const onWhen = (on: boolean): string | undefined => (on ? "on" : undefined);
+
+const tlsIn = (tls: TlsOptions): YamlMap =>
+  given({
+    ca_file: tls.caFile,
+    cert_file: tls.certFile,
+    key_file: tls.keyFile,
+    server_name_override: tls.serverName,
+    insecure_skip_verify: onWhen(tls.insecure),
+  });
+
+const messageIn = ({ send, expect }: Pick<Step, "send" | "expect">): YamlMap =>
+  given({ send: send === undefined ? undefined : formatBytes(send), expect });
+
+const stepsIn = (steps: readonly Step[]): YamlMap => {
+  const [first] = steps;
+  if (first === undefined) return {};
+  if (steps.length === 1 && !first.starttls) return messageIn(first);
+  return { steps: steps.map((step) => ({ ...messageIn(step), ...given({ starttls: onWhen(step.starttls) }) })) };
+};
+
 const targetIn = (target: Target): YamlMap => ({
   name: target.name,
   target: target.url,
   interval: formatDuration(target.intervalMs),
   timeout: formatDuration(target.timeoutMs),
+  attempts: target.attempts,
   attributes: target.attributes,
+  ...("tls" in target && target.tls !== undefined ? { tls: tlsIn(target.tls) } : {}),
+  ...("steps" in target ? stepsIn(target.steps) : {}),
+  ...("send" in target ? messageIn(target) : {}),
   ...("silenceMs" in target ? { udp_silence: formatDuration(target.silenceMs) } : {}),
+  ...("count" in target ? { count: target.count, packet_interval: formatDuration(target.packetIntervalMs) } : {}),
+  ...("allAddresses" in target
+    ? given({
+        all_addresses: onOff(target.allAddresses),
+        source_address: target.source.address,
+        interface: target.source.interface,
+      })
+    : {}),
 });
 
 const portsIn = ({ from, to }: PortRange): number | string => (from === to ? from : `${from}-${to}`);
@@ -27,10 +67,7 @@ const entryIn = ({ side, ...entry }: SelectEntry): YamlMap => {
     addresses: entry.addresses?.map(({ words }) => formatAddress(words)),
     networks: entry.networks?.map(formatNetwork),
   };
-  const given = endKeys.some((key) => written[key] !== undefined) ? { ...written, side } : written;
-  const map: Record<string, YamlValue> = {};
-  for (const [key, value] of Object.entries(given)) if (value !== undefined) map[key] = value;
-  return map;
+  return given(endKeys.some((key) => written[key] !== undefined) ? { ...written, side } : written);
 };
 
 const otlpIn = ({ url, compression, headers, timeoutMs, retry, queueBytes }: OtlpConfig): YamlMap => {

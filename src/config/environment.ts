@@ -4,7 +4,7 @@ import type { Env } from "./env.ts";
 import { isFault } from "../text/fault.ts";
 import { headerNameFault, headerValueFault } from "./headers.ts";
 import { parseBaseUrl, parseMetricsUrl } from "./otlp-url.ts";
-import { shortestIntervalMs } from "./schema.ts";
+import { shortestIntervalMs } from "./target-schema.ts";
 
 /** A value and the variable that it came from. */
 export type Sourced<T> = { readonly value: T; readonly variable: string };

@@ -1,9 +1,12 @@
-import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { ConfigError } from "../model/errors.ts";
+import { ConfigError, type ConfigFault, formatFault } from "../model/errors.ts";
+import { isFault } from "../text/fault.ts";
+import type { Source } from "./document.ts";
 import type { Env } from "./env.ts";
+import { absent, findTargetFiles, type FoundFile, readText } from "./files.ts";
 import type { Parsed } from "./normalise.ts";
-import { parseConfig } from "./parse.ts";
+import { type Main, readConfig, readMain } from "./parse.ts";
+import { tlsFaults } from "./tls-files.ts";
 
 /** Where a configuration is looked for that neither the command line nor the environment names; the last is the one shipped. */
 export const searchPlaces: readonly string[] = [
@@ -12,7 +15,16 @@ export const searchPlaces: readonly string[] = [
   fileURLToPath(new URL("../../config/sockscope.yaml", import.meta.url)),
 ];
 
-export type Loaded = Parsed & { readonly file: string; readonly text: string };
+/** A file of targets as it was read. */
+export type TargetFile = FoundFile & Source;
+
+export type Loaded = Parsed & {
+  readonly file: string;
+  readonly text: string;
+  readonly main: Main;
+  /** Those whose targets are in force. */
+  readonly targetFiles: readonly TargetFile[];
+};
 
 export type LoadOptions = {
   /** As `-c` names it. */
@@ -21,62 +33,73 @@ export type LoadOptions = {
   readonly places?: readonly string[];
 };
 
-const fail = (file: string, message: string, cause?: unknown): ConfigError => {
-  const error = new ConfigError([{ file, line: 1, column: 1, path: "", message }]);
-  if (cause !== undefined) error.cause = cause;
-  return error;
+const faultAt = (file: string, message: string): ConfigFault => ({ file, line: 1, column: 1, path: "", message });
+
+const cannotRead = (fault: string, origin: string): string => `cannot read: ${fault} (${origin})`;
+
+const readNamed = async (file: string, origin: string): Promise<Source> => {
+  const text = await readText(file, true);
+  if (isFault(text)) throw new ConfigError([faultAt(file, cannotRead(text.fault, origin))]);
+  return { file, text };
 };
 
-const codeOf = (error: unknown): string =>
-  error instanceof Error && "code" in error ? String(error.code) : "an unknown error";
-
-const absent = new Set(["ENOENT", "ENOTDIR"]);
-
-const reasons: Readonly<Record<string, string>> = {
-  ENOENT: "no such file",
-  ENOTDIR: "a part of the path is not a directory",
-  EACCES: "permission denied: let the user that sockscope runs as read it",
-  EISDIR: "it is a directory: name the file in it",
-};
-
-const read = async (file: string, origin: string): Promise<string> => {
-  let bytes: Uint8Array;
-  try {
-    bytes = await readFile(file);
-  } catch (error) {
-    const code = codeOf(error);
-    throw fail(file, `cannot read: ${reasons[code] ?? code} (${origin})`, error);
-  }
-  let text: string;
-  try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch (error) {
-    throw fail(file, `cannot read: it is not UTF-8 text (${origin})`, error);
-  }
-  if (text.includes("\0")) throw fail(file, `cannot read: it is a binary file, not YAML text (${origin})`);
-  return text;
-};
-
-const find = async (places: readonly string[]): Promise<{ file: string; text: string }> => {
+const find = async (places: readonly string[]): Promise<Source> => {
   for (const file of places) {
-    try {
-      return { file, text: await read(file, "found by default") };
-    } catch (error) {
-      if (!(error instanceof ConfigError && absent.has(codeOf(error.cause)))) throw error;
-    }
+    // oxlint-disable-next-line no-await-in-loop -- the first that is there
+    const text = await readText(file, true);
+    if (!isFault(text)) return { file, text };
+    if (!absent.has(text.code)) throw new ConfigError([faultAt(file, cannotRead(text.fault, "found by default"))]);
   }
-  throw fail(
-    places[0] ?? "",
-    `no configuration file: looked for ${places.join(", ")}; write one there, or name one with -c FILE or $SOCKSCOPE_CONFIG`,
+  throw new ConfigError([
+    faultAt(
+      places[0] ?? "",
+      `no configuration file: looked for ${places.join(", ")}; write one there, or name one with -c FILE or $SOCKSCOPE_CONFIG`,
+    ),
+  ]);
+};
+
+const findMain = ({ file, env, places = searchPlaces }: LoadOptions): Promise<Source> => {
+  const named = env["SOCKSCOPE_CONFIG"] ?? "";
+  if (file !== undefined) return readNamed(file, "named by -c");
+  return named === "" ? find(places) : readNamed(named, "named by $SOCKSCOPE_CONFIG");
+};
+
+/** Reads a file of targets; undefined where it has gone since it was found. */
+export const readTargets = async (found: FoundFile): Promise<TargetFile | ConfigFault | undefined> => {
+  const text = await readText(found.file);
+  if (!isFault(text)) return { ...found, text };
+  const message = cannotRead(text.fault, "named by probes.targets_file");
+  return absent.has(text.code) ? undefined : faultAt(found.file, message);
+};
+
+/** Tells a file that was read from the fault of one that was not. */
+export const wasRead = (read: TargetFile | ConfigFault): read is TargetFile => "stamp" in read;
+
+export const unmatchedNotes = (patterns: readonly string[]): string[] =>
+  patterns.map((pattern) => `probes.targets_file: no file is there for ${pattern}; its targets come when one is.`);
+
+/** All faults as one error, each once: by file, the configuration's first, and in the order of the text. */
+export const errorOf = (faults: readonly ConfigFault[], order: readonly string[]): ConfigError => {
+  const distinct = [...new Map(faults.map((fault) => [formatFault(fault), fault])).values()];
+  return new ConfigError(
+    distinct.sort((a, b) => order.indexOf(a.file) - order.indexOf(b.file) || a.line - b.line || a.column - b.column),
   );
 };
 
-/** Finds, reads and parses the configuration. Throws a `ConfigError` for a file that is missing, unreadable or faulty. */
-export const loadConfig = async ({ file, env, places = searchPlaces }: LoadOptions): Promise<Loaded> => {
-  const named = env["SOCKSCOPE_CONFIG"] ?? "";
-  let found;
-  if (file !== undefined) found = { file, text: await read(file, "named by -c") };
-  else if (named !== "") found = { file: named, text: await read(named, "named by $SOCKSCOPE_CONFIG") };
-  else found = await find(places);
-  return { ...parseConfig(found.text, found.file, env), ...found };
+/**
+ * Finds, reads and parses the configuration with its files of targets, and reads the files that targets name for TLS.
+ * Throws a `ConfigError` with every fault of all of them.
+ */
+export const loadConfig = async (options: LoadOptions): Promise<Loaded> => {
+  const source = await findMain(options);
+  const main = readMain(source, options.env);
+  const { files, unmatched } = await findTargetFiles(main.patterns);
+  const read = (await Promise.all(files.map(readTargets))).filter((file) => file !== undefined);
+  const targetFiles = read.filter(wasRead);
+  const unread = read.flatMap((file) => (wasRead(file) ? [] : [file]));
+  const { parsed, faults, tlsFiles } = readConfig(main, targetFiles);
+  const all = [...faults, ...unread, ...(await tlsFaults(tlsFiles))];
+  if (all.length > 0 || parsed === undefined) throw errorOf(all, [source.file, ...files.map(({ file }) => file)]);
+  const notes = [...parsed.notes, ...unmatchedNotes(unmatched)];
+  return { config: parsed.config, notes, ...source, main, targetFiles };
 };

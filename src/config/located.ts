@@ -1,4 +1,4 @@
-import { ConfigError } from "../model/errors.ts";
+import type { ConfigFault } from "../model/errors.ts";
 import type { Finding } from "./explain.ts";
 import { formatPath, type Path, pathKey } from "./path.ts";
 
@@ -31,19 +31,17 @@ export const locate = (tree: Tree, { path, at, message }: Finding): Located => {
   return { span: startOfText, path, message };
 };
 
-/** All faults as one error, in the order of the text. */
-export const configError = (
+/** The faults of a file, each once, in the order of the text. */
+export const faultsIn = (
   file: string,
   faults: readonly Located[],
   positionOf: (offset: number) => { readonly line: number; readonly col: number },
-): ConfigError => {
+): ConfigFault[] => {
   // An int out of range breaks two rules in one way, and a fault behind aliases is found once for each of them.
   const distinct = new Map(faults.toReversed().map((fault) => [`${fault.span[0]} ${fault.message}`, fault]));
   const sorted = [...distinct.values()].sort((a, b) => a.span[0] - b.span[0]);
-  return new ConfigError(
-    sorted.map(({ span, path, message }) => {
-      const { line, col } = positionOf(span[0]);
-      return { file, line: Math.max(line, 1), column: Math.max(col, 1), path: formatPath(path), message };
-    }),
-  );
+  return sorted.map(({ span, path, message }) => {
+    const { line, col } = positionOf(span[0]);
+    return { file, line: Math.max(line, 1), column: Math.max(col, 1), path: formatPath(path), message };
+  });
 };

@@ -7,12 +7,12 @@ import {
   type SelectEntry,
   type SocketsConfig,
 } from "../model/config.ts";
-import type { Target } from "../model/target.ts";
 import { defaults } from "./defaults.ts";
 import { formatDuration } from "../text/duration.ts";
 import type { Environment, Sourced } from "./environment.ts";
-import type { File, TargetFields } from "./schema.ts";
+import type { File } from "./schema.ts";
 import type { SelectFields } from "./select.ts";
+import { inheritedOf, type PlacedFields, targetNotes, targetOf } from "./targets.ts";
 
 /** The configuration, and what the user should know of how it came about, a sentence each. */
 export type Parsed = { readonly config: Config; readonly notes: readonly string[] };
@@ -40,36 +40,6 @@ const resourceOf = (file: File, environment: Environment, choose: Choose): Attri
         `resource.attributes[${JSON.stringify(name)}]`,
       ) ?? value;
   return chosen;
-};
-
-type Inherited = { readonly intervalMs: number; readonly timeoutMs: number };
-
-/** What the targets inherit. */
-export const inheritedOf = (
-  probes: { readonly interval?: number | undefined; readonly timeout?: number | undefined } = {},
-): Inherited => ({
-  intervalMs: probes.interval ?? defaults.probes.intervalMs,
-  timeoutMs: probes.timeout ?? defaults.probes.timeoutMs,
-});
-
-/** A target with its times filled in; what it inherits is capped to what bounds it. */
-export const targetOf = (fields: TargetFields, inherited: Inherited): Target => {
-  const { url, destination } = fields.target;
-  const intervalMs = fields.interval ?? inherited.intervalMs;
-  const timeoutMs = fields.timeout ?? Math.min(inherited.timeoutMs, intervalMs);
-  const common = { name: fields.name ?? url, url, intervalMs, timeoutMs, attributes: fields.attributes ?? {} };
-  switch (destination.type) {
-    case "udp":
-    case "udp4":
-    case "udp6":
-      return {
-        ...common,
-        ...destination,
-        silenceMs: fields.udp_silence ?? Math.min(defaults.probes.silenceMs, timeoutMs),
-      };
-    default:
-      return { ...common, ...destination };
-  }
 };
 
 const defaultFamilies: readonly FlowFamily[] = defaults.sockets.metrics;
@@ -134,8 +104,8 @@ const otlpOf = (file: File, environment: Environment, choose: Choose): OtlpConfi
   };
 };
 
-/** Fills in what the file leaves open, from the environment and then from the defaults. */
-export const normalise = (file: File, environment: Environment): Parsed => {
+/** Fills in what the file leaves open, from the environment and then from the defaults; `targets` are those of all files. */
+export const normalise = (file: File, environment: Environment, targets: readonly PlacedFields[]): Parsed => {
   const notes = [...environment.warnings];
   const choose: Choose = (own, given, key) => {
     if (own !== undefined && given !== undefined) notes.push(`${key} in the file wins over ${given.variable}.`);
@@ -151,7 +121,7 @@ export const normalise = (file: File, environment: Environment): Parsed => {
     networks: Object.entries(file.networks ?? {}).map(([name, networks]) => ({ name, networks })),
     probes: {
       concurrency: probes?.concurrency ?? defaults.probes.concurrency,
-      targets: (probes?.targets ?? []).map((fields) => targetOf(fields, inherited)),
+      targets: targets.map(({ fields, file: named }) => targetOf(fields, inherited, named)),
     },
     sockets: socketsOf(file.sockets),
     host: { sockstat: sockstatOf(file.host) },
@@ -160,5 +130,6 @@ export const normalise = (file: File, environment: Environment): Parsed => {
       prometheus: prometheus === undefined ? undefined : (prometheus.listen ?? defaults.listen),
     },
   };
+  notes.push(...targetNotes(targets, config.probes.targets, inherited));
   return { config, notes };
 };

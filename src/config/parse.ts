@@ -1,288 +1,124 @@
-import {
-  isAlias,
-  isMap,
-  isScalar,
-  isSeq,
-  LineCounter,
-  parseDocument,
-  visit,
-  type Alias,
-  type Document,
-  type Node,
-  type Pair,
-  type Scalar,
-  type YAMLMap,
-  type YAMLSeq,
-} from "yaml";
+import { ConfigError, type ConfigFault } from "../model/errors.ts";
+import { beside } from "./beside.ts";
 import { crossCheck } from "./cross-checks.ts";
-import { type Env, substitute } from "./env.ts";
-import { readEnvironment } from "./environment.ts";
-import { explain } from "./explain.ts";
-import { isFault } from "../text/fault.ts";
-import { configError, type Located, locate, type Span, startOfText, type Tree } from "./located.ts";
+import { type Reading as DocumentReading, readDocument, type Source } from "./document.ts";
+import type { Env } from "./env.ts";
+import { type Environment, readEnvironment } from "./environment.ts";
+import { block } from "./kinds.ts";
 import { normalise, type Parsed } from "./normalise.ts";
-import { type Path, pathKey } from "./path.ts";
-import { schema } from "./schema.ts";
-import { syntaxFault } from "./syntax.ts";
+import type { Path } from "./path.ts";
+import { type File, inherited, schema, targetsFile } from "./schema.ts";
+import { mapOf, sound } from "./sound.ts";
+import { checkTargets, type TargetList } from "./target-checks.ts";
+import { readTargetFile, writtenIn } from "./target-file.ts";
+import { type Inherited, inheritedOf } from "./targets.ts";
 
-type Walk = {
+/** What a file that a target names has to hold, and with which certificate a private key has to go. */
+export type TlsFile = {
+  readonly holds: "authorities" | "certificate" | "key";
+  readonly file: string;
+  readonly certificate?: string | undefined;
+  /** The fault of this message, where the file is named. */
+  fault(message: string): ConfigFault;
+};
+
+/** An item of `probes.targets_file`. */
+export type TargetPattern = {
+  /** As it is written. */
+  readonly pattern: string;
+  /** Of the configuration, which the pattern is relative to; empty for the working directory. */
+  readonly folder: string;
+};
+
+/** The configuration's own file. */
+export type Main = {
+  readonly source: Source;
   readonly env: Env;
-  readonly lines: LineCounter;
-  /** What each alias stands for: the value with the last anchor of that name before it. */
-  readonly aliases: ReadonlyMap<Alias, Node>;
-  /** Ambiguous values of which the second reading is wanted. */
-  readonly reread: ReadonlySet<string>;
-  readonly places: Map<string, { readonly key: Span; readonly value: Span }>;
-  readonly ambiguous: Set<string>;
-  /** Paths of values that are `unreadable`. */
-  readonly refused: Set<string>;
-  readonly faults: Located[];
-  /** What is being read, through aliases too. */
-  readonly open: Set<unknown>;
-  /** Aliases that are being followed. */
-  following: number;
-  /** Values read through aliases so far: a few lines of aliases of aliases can stand for billions. */
-  aliased: number;
+  readonly environment: Environment;
+  readonly document: DocumentReading<File>;
+  readonly patterns: readonly TargetPattern[];
 };
 
-const mostAliased = 300_000;
-/** Far more than the schema has, and far less than the stack has. */
-const deepest = 64;
-
-/** Stands for a value whose fault is known, so that no schema accepts it as absent. */
-const unreadable = Symbol("unreadable");
-
-const options = { uniqueKeys: false, stringKeys: true, prettyErrors: false } as const;
-
-const spanOf = (node: unknown): Span | undefined => {
-  const range = (isScalar(node) || isMap(node) || isSeq(node) || isAlias(node) ? node.range : undefined) ?? undefined;
-  return range === undefined ? undefined : [range[0], range[1]];
+/** A configuration with its files of targets. */
+export type Reading = {
+  /** undefined when there are faults. */
+  readonly parsed: Parsed | undefined;
+  /** In the order of the files and of their text. */
+  readonly faults: readonly ConfigFault[];
+  /** By file of targets, the other ones that have a name of it first. */
+  readonly rivals: ReadonlyMap<string, readonly string[]>;
+  /** What the targets name, also where there are faults. */
+  readonly tlsFiles: readonly TlsFile[];
 };
 
-const report = (walk: Walk, node: unknown, path: Path, message: string): void => {
-  walk.faults.push({ span: spanOf(node) ?? walk.places.get(pathKey(path))?.value ?? startOfText, path, message });
+/** Reads the configuration's own file, which says what files of targets there are. */
+export const readMain = (source: Source, env: Env): Main => {
+  const empty = "the file is empty: write a key, or {} for the defaults";
+  const document = readDocument(source, env, () => schema, empty);
+  const written = document.whole ? mapOf(mapOf(document.value)["probes"])["targets_file"] : undefined;
+  const folder = beside(source.file, "");
+  const patterns = (sound(targetsFile, written ?? []) ?? []).map((pattern) => ({ pattern, folder }));
+  return { source, env, environment: readEnvironment(env), document, patterns };
 };
 
-const refuse = (walk: Walk, node: unknown, path: Path, message: string): typeof unreadable => {
-  report(walk, node, path, message);
-  walk.refused.add(pathKey(path));
-  return unreadable;
+/** undefined for faulty defaults, of which nothing can be said, nor of what inherits them. */
+const sharedBy = (probes: Readonly<Record<string, unknown>>): Inherited | undefined => {
+  const times = sound(block(inherited), { interval: probes["interval"], timeout: probes["timeout"] });
+  return times && inheritedOf(times);
 };
 
-/** What `${env:PORT}` stands for when it is more than text: a number, a switch or nothing. */
-const readPlain = (text: string): number | boolean | null | undefined => {
-  if (text.trim() === "") return null;
-  const { contents } = parseDocument(text, options);
-  if (!isScalar(contents) || contents.source !== text.trim()) return undefined;
-  const { value } = contents;
-  return typeof value === "number" || typeof value === "boolean" || value === null ? value : undefined;
-};
+type Listed = TargetList & { readonly source: Source; readonly reading: DocumentReading<unknown> };
 
-const readScalar = (walk: Walk, scalar: Scalar, path: Path): unknown => {
-  const { value } = scalar;
-  if (value === null || typeof value === "number" || typeof value === "boolean") return value;
-  if (typeof value !== "string")
-    return refuse(walk, scalar, path, "must be text, a number, true or false: remove the tag");
-  const substituted = substitute(value, walk.env);
-  if (substituted === undefined) return value;
-  if (isFault(substituted)) return refuse(walk, scalar, path, substituted.fault);
-  const plain = substituted.whole ? readPlain(substituted.text) : undefined;
-  if (plain === undefined) return substituted.text;
-  const key = pathKey(path);
-  walk.ambiguous.add(key);
-  const textFirst = scalar.type !== "PLAIN";
-  return textFirst === walk.reread.has(key) ? plain : substituted.text;
-};
+const tlsKeys = { ca_file: "authorities", cert_file: "certificate", key_file: "key" } as const;
 
-const within = <T>(walk: Walk, node: unknown, run: () => T): T => {
-  if (walk.open.has(node)) return run();
-  walk.open.add(node);
-  const value = run();
-  walk.open.delete(node);
-  return value;
-};
-
-const followAlias = <T>(walk: Walk, alias: Alias, path: Path, read: (source: Node) => T): T | typeof unreadable => {
-  const source = walk.aliases.get(alias);
-  if (source === undefined)
-    return refuse(walk, alias, path, "no anchor stands before this alias: put text that starts with * in quotes");
-  if (walk.open.has(source)) return refuse(walk, alias, path, "the alias stands inside of what it refers to");
-  if (walk.aliased > mostAliased)
-    return refuse(walk, alias, path, `the aliases of the file stand for more than ${mostAliased} values`);
-  walk.aliased += 1;
-  walk.following += 1;
-  const value = within(walk, source, () => read(source));
-  walk.following -= 1;
-  return value;
-};
-
-type Pairs = Map<string, Pair>;
-
-const mergedPairs = (walk: Walk, node: unknown, path: Path): Pairs => {
-  if (isMap(node)) return pairsOf(walk, node, path);
-  if (isAlias(node)) {
-    const followed = followAlias(walk, node, path, (source) => mergedPairs(walk, source, path));
-    return followed === unreadable ? new Map() : followed;
-  }
-  if (isSeq(node)) return new Map(node.items.toReversed().flatMap((item) => [...mergedPairs(walk, item, path)]));
-  report(walk, node, path, "<< needs an alias of a map, or a list of them");
-  return new Map();
-};
-
-/** The pairs of a map by key, those that `<<` merges into it last. */
-const pairsOf = (walk: Walk, map: YAMLMap, path: Path): Pairs => {
-  const own: Pairs = new Map();
-  const merged: Pair[] = [];
-  for (const pair of map.items) {
-    const { key } = pair;
-    if (!isScalar(key) || typeof key.value !== "string") continue;
-    const name = key.value;
-    const first = spanOf(own.get(name)?.key);
-    if (name === "<<" && key.type === "PLAIN") merged.push(pair);
-    else if (name === "__proto__") report(walk, key, [...path, name], "cannot be a key");
-    else if (first === undefined) own.set(name, pair);
-    else {
-      const { line } = walk.lines.linePos(first[0]);
-      report(walk, key, [...path, name], `the key ${JSON.stringify(name)} is set twice, first in line ${line}`);
-    }
-  }
-  for (const { value } of merged)
-    for (const [name, pair] of mergedPairs(walk, value, path)) if (!own.has(name)) own.set(name, pair);
-  return own;
-};
-
-const readMap = (walk: Walk, map: YAMLMap, path: Path): Record<string, unknown> => {
-  const value: Record<string, unknown> = {};
-  for (const [name, pair] of pairsOf(walk, map, path)) {
-    const at = [...path, name];
-    const key = spanOf(pair.key) ?? startOfText;
-    walk.places.set(pathKey(at), { key, value: spanOf(pair.value) ?? key });
-    value[name] = read(walk, pair.value, at);
-  }
-  return value;
-};
-
-const readList = (walk: Walk, list: YAMLSeq, path: Path): unknown[] =>
-  list.items.map((item, index) => {
-    const at = [...path, index];
-    const span = spanOf(item) ?? spanOf(list) ?? startOfText;
-    walk.places.set(pathKey(at), { key: span, value: span });
-    return read(walk, item, at);
+const tlsFilesOf = ({ source, reading, targets }: Listed): TlsFile[] =>
+  targets.flatMap(({ path, raw }) => {
+    const tls = mapOf(mapOf(raw)["tls"]);
+    return (["ca_file", "cert_file", "key_file"] as const).flatMap((key): TlsFile[] => {
+      const written = tls[key];
+      if (typeof written !== "string" || written === "") return [];
+      const at: Path = [...path, "tls", key];
+      const certificate = tls["cert_file"];
+      return [
+        {
+          holds: tlsKeys[key],
+          file: beside(source.file, written),
+          certificate:
+            key === "key_file" && typeof certificate === "string" ? beside(source.file, certificate) : undefined,
+          fault: (message) => reading.place({ path: at, at: "value", message }),
+        },
+      ];
+    });
   });
 
-const read = (walk: Walk, node: unknown, path: Path): unknown => {
-  if (walk.following > 0) walk.aliased += 1;
-  if (path.length > deepest) return refuse(walk, node, path.slice(0, deepest), "nested too deeply");
-  if (isAlias(node)) return followAlias(walk, node, path, (source) => read(walk, source, path));
-  if (isMap(node)) return within(walk, node, () => readMap(walk, node, path));
-  if (isSeq(node)) return within(walk, node, () => readList(walk, node, path));
-  if (isScalar(node)) return readScalar(walk, node, path);
-  return node === null || node === undefined ? null : refuse(walk, node, path, "must be a value: remove the tag");
-};
-
-const aliasesOf = (document: Document.Parsed): Map<Alias, Node> => {
-  const aliases = new Map<Alias, Node>();
-  const anchors = new Map<string, Node>();
-  visit(document, {
-    Node: (_, node) => {
-      if (!isAlias(node)) {
-        if (node.anchor !== undefined) anchors.set(node.anchor, node);
-        return;
-      }
-      const source = anchors.get(node.source);
-      if (source !== undefined) aliases.set(node, source);
-    },
-  });
-  return aliases;
-};
-
-const readTree = (document: Document.Parsed, lines: LineCounter, env: Env, reread: ReadonlySet<string>): Tree => {
-  const span = spanOf(document.contents) ?? startOfText;
-  const places = new Map([[pathKey([]), { key: span, value: span }]]);
-  const walk: Walk = {
-    env,
-    lines,
-    aliases: aliasesOf(document),
-    reread,
-    places,
-    ambiguous: new Set(),
-    refused: new Set(),
-    faults: [],
-    open: new Set(),
-    following: 0,
-    aliased: 0,
+/** Reads the configuration with these files of targets, and finds every fault of all of them. */
+export const readConfig = (main: Main, targetFiles: readonly Source[]): Reading => {
+  const { document, env, environment, source } = main;
+  const probes = document.whole ? mapOf(mapOf(document.value)["probes"]) : {};
+  const own = { source, reading: document, file: undefined };
+  const files = targetFiles.map((from) => ({ source: from, file: from.file, ...readTargetFile(from, env) }));
+  const lists: readonly Listed[] = [{ ...own, targets: writtenIn(probes["targets"], "probes", "targets") }, ...files];
+  const checked = checkTargets(lists, sharedBy(probes));
+  const others = document.whole ? crossCheck(document.value, environment) : [];
+  const result = {
+    faults: checked.flatMap(({ reading, file, findings }) =>
+      reading.faults(file === undefined ? [...others, ...findings] : findings),
+    ),
+    rivals: new Map(checked.map(({ source: { file }, rivals }) => [file, rivals])),
+    tlsFiles: checked.flatMap(tlsFilesOf),
   };
-  return { ...walk, value: read(walk, document.contents, []) };
+  const { data } = document;
+  if (result.faults.length > 0 || data === undefined) return { ...result, parsed: undefined };
+  const targets = checked.flatMap(({ source: { file }, fields }) => fields.map((each) => ({ fields: each, file })));
+  return { ...result, parsed: normalise(data, environment, targets) };
 };
-
-/** Where the quote opens that the end of the text finds open: the fault is there, and not at the end. */
-const unclosedQuote = (document: Document.Parsed, text: string): Span | undefined => {
-  let span: Span | undefined;
-  visit(document, {
-    Scalar: (_, { type, range }) => {
-      if (range?.[1] !== text.length || (type !== "QUOTE_DOUBLE" && type !== "QUOTE_SINGLE")) return undefined;
-      span = [range[0], range[1]];
-      return visit.BREAK;
-    },
-  });
-  return span;
-};
-
-/** Faults that leave the structure around them as it was meant. */
-const local = new Set(["NON_STRING_KEY", "TAG_RESOLVE_FAILED", "BAD_DIRECTIVE"]);
 
 /**
- * The faults of the YAML itself, without those that follow from another: one a line, and one token out of place.
- * What stands behind `known` is a guess.
- */
-const readSyntax = (document: Document.Parsed, text: string, lines: LineCounter) => {
-  const kept = new Map<number | string, Located>();
-  let known = Infinity;
-  for (const { code, pos } of [...document.errors, ...document.warnings].sort((a, b) => a.pos[0] - b.pos[0])) {
-    const quote = code === "MISSING_CHAR" && pos[0] >= text.length ? unclosedQuote(document, text) : undefined;
-    const span = quote ?? pos;
-    if (!local.has(code)) known = Math.min(known, span[0]);
-    const { line } = lines.linePos(span[0]);
-    const key = code === "UNEXPECTED_TOKEN" ? code : line;
-    const message = quote === undefined ? syntaxFault(code) : "the quote that opens here is not closed";
-    if (!kept.has(key) && !kept.has(line)) kept.set(key, { span, path: [], message });
-  }
-  return { faults: [...kept.values()], known };
-};
-
-/** The tree of a document, and what its schema makes of it. */
-const readFile = (document: Document.Parsed, lines: LineCounter, env: Env) => {
-  const check = (tree: Tree) => {
-    const { data, error } = schema.safeParse(tree.value, { reportInput: true });
-    return { tree, file: data, findings: (error?.issues ?? []).flatMap((issue) => explain(issue)) };
-  };
-  const first = check(readTree(document, lines, env, new Set()));
-  const keys = first.findings.map(({ path }) => pathKey(path)).filter((key) => first.tree.ambiguous.has(key));
-  return keys.length === 0 ? first : check(readTree(document, lines, env, new Set(keys)));
-};
-
-const isEmpty = ({ contents }: Document.Parsed): boolean =>
-  contents === null || (isScalar(contents) && contents.value === null);
-
-/**
- * The configuration that a file's text describes. Throws a `ConfigError` with every fault of the file.
- * No message holds the value of a header.
+ * The configuration that a file's text describes, without its files of targets. Throws a `ConfigError` with every fault
+ * of the file. No message holds the value of a header.
  */
 export const parseConfig = (text: string, file: string, env: Env): Parsed => {
-  const lines = new LineCounter();
-  const positionOf = (offset: number) => lines.linePos(offset);
-  const document = parseDocument(text, { ...options, lineCounter: lines });
-  const syntax = readSyntax(document, text, lines);
-  if (syntax.faults.length === 0 && isEmpty(document)) {
-    const message = "the file is empty: write a key, or {} for the defaults";
-    throw configError(file, [{ span: startOfText, path: [], message }], positionOf);
-  }
-  const { tree, file: data, findings } = readFile(document, lines, env);
-  const environment = readEnvironment(env);
-  const located = [...findings, ...(syntax.known === Infinity ? crossCheck(tree.value, environment) : [])]
-    .filter(({ path, at }) => at === "key" || !tree.refused.has(pathKey(path)))
-    .map((finding) => locate(tree, finding));
-  const faults = [...syntax.faults, ...[...tree.faults, ...located].filter(({ span }) => span[1] <= syntax.known)];
-  if (faults.length > 0 || data === undefined) throw configError(file, faults, positionOf);
-  return normalise(data, environment);
+  const { parsed, faults } = readConfig(readMain({ file, text }, env), []);
+  if (parsed === undefined) throw new ConfigError(faults);
+  return parsed;
 };

@@ -11,7 +11,6 @@ import {
 import { socketProtocols } from "../model/socket.ts";
 import { defaults } from "./defaults.ts";
 import { formatDuration } from "../text/duration.ts";
-import { isFault } from "../text/fault.ts";
 import { headerNameFault, headerValueFault } from "./headers.ts";
 import { formatHostPort, parseHostPort } from "./host-port.ts";
 import {
@@ -29,15 +28,10 @@ import {
 } from "./kinds.ts";
 import { parseBaseUrl, parseMetricsUrl } from "./otlp-url.ts";
 import { namedNetworks, select } from "./select.ts";
-import { parseTarget } from "./target.ts";
-
-/** Shortest time between two ticks, or two runs of a probe. */
-export const shortestIntervalMs = 100;
+import { filePath, shortestIntervalMs, span, target } from "./target-schema.ts";
 
 const interval = (description: string, ms: number) =>
   optional(duration(shortestIntervalMs), `${description} At least 100ms.`, formatDuration(ms));
-
-const span = (description: string, ms: number) => optional(duration(1), description, formatDuration(ms));
 
 const onOffOr = <T extends z.ZodType>(schema: T) =>
   z.union([onOff(), schema], { error: "must be on, off or a map of keys" });
@@ -77,53 +71,6 @@ const paths = block({
   ),
 });
 
-const reservedAttribute = /^(?:sockscope\.probe\..*|server\.(?:address|port)|network\.transport|error\.type)$/s;
-
-const targetUrl = parsed(
-  (url) => {
-    const destination = parseTarget(url);
-    return isFault(destination) ? destination : { url, destination };
-  },
-  /^(?:(?:tcp|udp)[46]?:\/\/.+:\d+|unix:\/.*)$/,
-  text("a URL such as tcp://db.internal:5432"),
-);
-
-const probeAttributeFault = (name: string): string | undefined => {
-  if (name === "") return "an attribute needs a name";
-  return reservedAttribute.test(name) ? "is an attribute that sockscope sets itself: choose another name" : undefined;
-};
-
-const targetFields = block({
-  name: optional(
-    parsed<string>((name) => (name === "" ? { fault: "must not be empty" } : name)),
-    "What metrics call the target, unique among the targets. By default its URL.",
-  ),
-  target: targetUrl.meta({
-    description:
-      "What to probe: tcp://host:port or udp://host:port (tcp4, tcp6, udp4, udp6 for one address family), or unix:///path. The one key that a target must have.",
-  }),
-  interval: optional(
-    duration(shortestIntervalMs),
-    "Time between two runs, at least 100ms. By default probes.interval.",
-  ),
-  timeout: optional(
-    duration(1),
-    "How long a run may take, name resolution included; above the interval it is refused. By default probes.timeout.",
-  ),
-  attributes: optional(attributes(probeAttributeFault), "Attributes of this target's metrics."),
-  udp_silence: span(
-    "UDP only: silence this long after the datagram is the outcome unanswered. Inherited, it is capped to the timeout; above it, it is refused.",
-    defaults.probes.silenceMs,
-  ),
-});
-
-export type TargetFields = z.output<typeof targetFields>;
-
-/** A target, in its short form or as a map. */
-export const target = z.union([targetUrl.transform((url): TargetFields => ({ target: url })), targetFields], {
-  error: "must be a URL such as tcp://db.internal:5432, or a map with the key target",
-});
-
 /** The keys of `probes` that its targets inherit. */
 export const inherited = {
   interval: interval("Time between two runs of a target that does not set its own.", defaults.probes.intervalMs),
@@ -133,9 +80,19 @@ export const inherited = {
   ),
 };
 
+/** `probes.targets_file`. */
+export const targetsFile = z.union(
+  [filePath.transform((pattern) => [pattern]), z.array(filePath, { error: "must be a list of files" })],
+  { error: "must be a file, a pattern such as targets/*.yaml, or a list of them" },
+);
+
 const probes = block({
   ...inherited,
   concurrency: optional(whole(1, 65_535), "Runs at the same time, at most.", defaults.probes.concurrency),
+  targets_file: optional(
+    targetsFile,
+    "Files with more targets, a pattern or a list of them: absolute, or relative to the folder of this file. They are watched: a change is in force within seconds.",
+  ),
   targets: optional(
     z.array(target, { error: "must be a list of targets" }),
     "What to probe. An item is a URL, or a map with the keys below.",

@@ -5,12 +5,6 @@ export const unbuiltKeys: Readonly<Record<string, string>> = {
   compat: "remove it",
   election: "remove it, each agent runs its own probes",
   "paths.sys": "remove it",
-  "probes.targets_file": "list the targets under probes.targets",
-  "probes.targets[].tls": "remove it",
-  "probes.targets[].send": "remove it",
-  "probes.targets[].expect": "remove it",
-  "probes.targets[].attempts": "remove it",
-  "probes.targets[].all_addresses": "remove it",
   "sockets.namespaces": "remove it",
   "host.netstat": "remove it",
   "export.otlp.tls": "remove it",
@@ -24,13 +18,8 @@ type UnbuiltValues = { readonly at: string; readonly values: readonly string[]; 
 /** A value that is no text but a list. */
 const aList = "a list";
 
-/** Values of the design that this version does not have; of a target's URL, its kind. */
+/** Values of the design that this version does not have. */
 export const unbuiltValues: readonly UnbuiltValues[] = [
-  {
-    at: "probes.targets[]",
-    values: ["icmp", "icmp4", "icmp6", "unixgram", "unixpacket"],
-    remedy: "use tcp, udp or unix, or remove the target",
-  },
   { at: "sockets.group_by[]", values: ["sockscope.netns"], remedy: "remove it, one network namespace is read" },
   { at: "export.otlp", values: [aList], remedy: "write one destination, as a map" },
   { at: "export.otlp.protocol", values: ["grpc", "http/json"], remedy: "use http/protobuf" },
@@ -49,8 +38,8 @@ export const unbuiltKey = (path: Path): string | undefined => {
 
 /** Why a value of a later version is refused; undefined for a value that is merely wrong. */
 export const unbuiltValue = (path: Path, value: unknown): string | undefined => {
-  const pattern = patternOf(path).replace(/^(probes\.targets\[\])\.target$/, "$1");
-  const word = Array.isArray(value) ? aList : typeof value === "string" ? value.replace(/:.*$/s, "") : undefined;
+  const pattern = patternOf(path);
+  const word = Array.isArray(value) ? aList : typeof value === "string" ? value : undefined;
   const row = unbuiltValues.find(({ at, values }) => at === pattern && word !== undefined && values.includes(word));
   if (row === undefined || word === undefined) return undefined;
   return refusal(word === aList ? word : JSON.stringify(word), row.remedy);

@@ -21,7 +21,7 @@ export const attributeOf = (
 ): AttributeValue | undefined => own.values[name] ?? set.values[name];
 
 /** A metric, and the own attributes that select some of its points. */
-type Source = readonly [metric: MetricName, own?: Attributes];
+export type Source = readonly [metric: MetricName, own?: Attributes];
 
 /** What is known of one series: a figure that no point gives is absent. */
 export type Figures<K extends string> = { readonly values: Attributes; readonly figures: { [P in K]?: number } };

@@ -20,9 +20,11 @@ export const textOf = (values: Attributes, name: AttributeName): string => {
   return value === undefined ? absent : printable(String(value));
 };
 
+/** A host as in a URL. */
+export const bracketHost = (host: string): string => (host.includes(":") ? `[${host}]` : host);
+
 /** Host and port as in a URL. */
-export const joinHostPort = (host: string, port: string): string =>
-  `${host.includes(":") ? `[${host}]` : host}:${port}`;
+export const joinHostPort = (host: string, port: string): string => `${bracketHost(host)}:${port}`;
 
 /** The order of texts, the same in every locale. */
 export const byText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
@@ -34,11 +36,15 @@ const fixed = (value: number | undefined, digits: number): string => {
   return value > 0 && value < least / 2 ? `<${least}` : value.toFixed(digits);
 };
 
-const numberColumn = (header: string, values: Values, digits: number): Column => ({
+const columnOf = (header: string, values: Values, digits: number): Column => ({
   header,
   align: "right",
   cells: values.map((value) => fixed(value, digits)),
 });
+
+/** A column of numbers with so many digits after the point. */
+export const numberColumn = <K extends string>(header: string, rows: Rows<K, number>, key: K, digits: number): Column =>
+  columnOf(header, valuesOf(rows, key), digits);
 
 /** A column of texts. */
 export const textColumn = <K extends string>(header: string, rows: Rows<K, string>, key: K): Column => ({
@@ -51,13 +57,13 @@ export const textColumn = <K extends string>(header: string, rows: Rows<K, strin
 export const countColumn = <K extends string>(header: string, rows: Rows<K, number>, key: K): Column => {
   const values = valuesOf(rows, key);
   const whole = values.every((value) => value === undefined || Number.isInteger(value));
-  return numberColumn(header, values, whole ? 0 : 1);
+  return columnOf(header, values, whole ? 0 : 1);
 };
 
 /** A column of seconds, shown in milliseconds. */
 export const millisecondColumn = <K extends string>(header: string, rows: Rows<K, number>, key: K): Column => {
   const milliseconds = valuesOf(rows, key).map((value) => (value === undefined ? undefined : value * 1000));
-  return numberColumn(`${header} [ms]`, milliseconds, 3);
+  return columnOf(`${header} [ms]`, milliseconds, 3);
 };
 
 const byteUnits = ["B", "KiB", "MiB", "GiB", "TiB"] as const;
@@ -75,6 +81,6 @@ export const byteColumns = <K extends string>(
   const power = fitting === -1 ? byteUnits.length - 1 : fitting;
   return columns.map(([header, key]) => {
     const scaled = valuesOf(rows, key).map((value) => (value === undefined ? undefined : value / 1024 ** power));
-    return numberColumn(`${header} [${byteUnits[power]}${per}]`, scaled, power === 0 ? 0 : 2);
+    return columnOf(`${header} [${byteUnits[power]}${per}]`, scaled, power === 0 ? 0 : 2);
   });
 };

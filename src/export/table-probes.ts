@@ -1,17 +1,28 @@
 import { styleText } from "node:util";
 import type { Attributes, AttributeSet, Snapshot } from "../model/columns.ts";
-import { attributeOf, figuresOf, readingsOf } from "./figures.ts";
-import { byText, joinHostPort, millisecondColumn, textColumn, textOf, type Section } from "./section.ts";
+import { type Phase, phases } from "../model/outcome.ts";
+import { attributeOf, figuresOf, readingsOf, type Source } from "./figures.ts";
+import {
+  bracketHost,
+  byText,
+  joinHostPort,
+  millisecondColumn,
+  numberColumn,
+  type Section,
+  textColumn,
+  textOf,
+} from "./section.ts";
 import { absent, type Column } from "./terminal.ts";
 
 const targetUrl = (values: Attributes): string => {
   const type = textOf(values, "sockscope.probe.type");
   const host = textOf(values, "server.address");
-  return `${type}://${type === "unix" ? host : joinHostPort(host, textOf(values, "server.port"))}`;
+  if (type.startsWith("unix")) return `${type}://${host}`;
+  return `${type}://${values["server.port"] === undefined ? bracketHost(host) : joinHostPort(host, textOf(values, "server.port"))}`;
 };
 
 /** Runs of one target that ended in the same way. */
-type Ending = { readonly outcome: string; readonly error: string; readonly runs: number };
+type Ending = { readonly outcome: string; readonly error: string; readonly phase: string; readonly runs: number };
 
 const endingsBySet = (snapshot: Snapshot): ReadonlyMap<AttributeSet, readonly Ending[]> => {
   const endings = new Map<AttributeSet, Ending[]>();
@@ -19,6 +30,7 @@ const endingsBySet = (snapshot: Snapshot): ReadonlyMap<AttributeSet, readonly En
     const ending = {
       outcome: String(attributeOf(reading, "sockscope.probe.outcome")),
       error: String(attributeOf(reading, "error.type") ?? absent),
+      phase: String(attributeOf(reading, "sockscope.probe.phase") ?? absent),
       runs: reading.value,
     };
     endings.set(reading.set, [...(endings.get(reading.set) ?? []), ending]);
@@ -30,7 +42,7 @@ const endingsBySet = (snapshot: Snapshot): ReadonlyMap<AttributeSet, readonly En
 const endingOf = (endings: readonly Ending[], up: number | undefined): Omit<Ending, "runs"> => {
   const fitting = up === undefined ? ["not_run"] : up === 0 ? ["down"] : ["up", "unanswered"];
   const [ending] = endings.filter(({ outcome }) => fitting.includes(outcome)).sort((a, b) => b.runs - a.runs);
-  return ending ?? { outcome: up === undefined ? absent : up === 0 ? "down" : "up", error: absent };
+  return ending ?? { outcome: up === undefined ? absent : up === 0 ? "down" : "up", error: absent, phase: absent };
 };
 
 const paintOutcome = (cell: string): string => {
@@ -38,35 +50,59 @@ const paintOutcome = (cell: string): string => {
   return styleText(outcome === "up" ? "green" : outcome === "down" ? "red" : "yellow", cell, { validateStream: false });
 };
 
-/** One row a target, by name. */
+const phaseFigure = (phase: Phase) =>
+  ["sockscope.probe.phase.latency", { "sockscope.probe.phase": phase }] as const satisfies Source;
+
+const secondsOfDay = 86_400;
+
+/** One row a target, or an address of one, by name. */
 export const probesSection = (snapshot: Snapshot, color: boolean): Section => {
   const endings = endingsBySet(snapshot);
   const series = figuresOf(snapshot, {
     up: ["sockscope.probe.up"],
     runs: ["sockscope.probe.runs"],
     latency: ["sockscope.probe.latency"],
-    resolve: ["sockscope.probe.phase.latency", { "sockscope.probe.phase": "resolve" }],
-    connect: ["sockscope.probe.phase.latency", { "sockscope.probe.phase": "connect" }],
+    resolve: phaseFigure("resolve"),
+    connect: phaseFigure("connect"),
+    tls: phaseFigure("tls"),
+    exchange: phaseFigure("exchange"),
+    rtt: ["sockscope.probe.tcp.rtt"],
+    sent: ["sockscope.probe.packets", { "network.io.direction": "transmit" }],
+    lost: ["sockscope.probe.packets.lost"],
+    expiry: ["sockscope.probe.tls.certificate.expiry"],
   });
   const rows = [...series]
     .map(([set, { values, figures }]) => {
       const name = textOf(values, "sockscope.probe.name");
       const url = targetUrl(values);
-      // A target without a name of its own is named by its URL.
-      return { ...figures, ...endingOf(endings.get(set) ?? [], figures.up), name: name === url ? absent : name, url };
+      const { sent = 0, lost = 0, expiry } = figures;
+      return {
+        ...figures,
+        ...endingOf(endings.get(set) ?? [], figures.up),
+        // A target without a name of its own is named by its URL.
+        name: name === url ? absent : name,
+        url,
+        address: textOf(values, "network.peer.address"),
+        loss: sent > 0 ? (100 * lost) / sent : undefined,
+        days: expiry === undefined ? undefined : expiry / secondsOfDay,
+      };
     })
-    .sort((a, b) => byText(a.name, b.name) || byText(a.url, b.url));
+    .sort((a, b) => byText(a.name, b.name) || byText(a.url, b.url) || byText(a.address, b.address));
   const outcomes: Column = textColumn("outcome", rows, "outcome");
   return {
     title: "Probes",
     columns: [
       textColumn("name", rows, "name"),
       textColumn("target", rows, "url"),
+      textColumn("address", rows, "address"),
       color ? { ...outcomes, paint: paintOutcome } : outcomes,
       textColumn("error", rows, "error"),
+      textColumn("failed at", rows, "phase"),
       millisecondColumn("latency", rows, "latency"),
-      { ...millisecondColumn("resolve", rows, "resolve"), optional: true },
-      { ...millisecondColumn("connect", rows, "connect"), optional: true },
+      { ...numberColumn("loss [%]", rows, "loss", 1), optional: true },
+      { ...numberColumn("cert [days]", rows, "days", 1), optional: true },
+      { ...millisecondColumn("tcp rtt", rows, "rtt"), optional: true },
+      ...phases.map((phase) => ({ ...millisecondColumn(phase, rows, phase), optional: true })),
     ],
   };
 };

@@ -1,5 +1,6 @@
 import { descriptorOf } from "../metrics/catalogue.ts";
 import { attributeSet, noAttributes, type MetricColumns } from "../model/columns.ts";
+import { bucketOf } from "./histograms.ts";
 
 type Distribution = {
   readonly own: ReturnType<typeof attributeSet>;
@@ -30,14 +31,8 @@ export const createRttHistogram = (bounds: readonly number[]): RttHistogram => {
 export const addRtt = (histogram: RttHistogram, ipv4: boolean, seconds: number, start: number): void => {
   const { bounds } = histogram;
   const distribution = ipv4 ? histogram.ipv4 : histogram.ipv6;
-  let low = 0;
-  let high = bounds.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (seconds <= (bounds[middle] as number)) high = middle;
-    else low = middle + 1;
-  }
-  distribution.counts[low] = (distribution.counts[low] as number) + 1;
+  const bucket = bucketOf(bounds, seconds);
+  distribution.counts[bucket] = (distribution.counts[bucket] as number) + 1;
   distribution.sum += seconds;
   if (distribution.start === 0) distribution.start = start;
 };

@@ -14,7 +14,7 @@ import {
 } from "../model/columns.ts";
 
 /** Points that are handled between two yields, so that whoever drives a collection can keep its slices below 10,000. */
-const pointsOfSlice = 2_000;
+export const pointsOfSlice = 2_000;
 
 type Column = {
   readonly own: AttributeSet;

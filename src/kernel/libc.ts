@@ -21,6 +21,11 @@ export const loadLibc = () => {
       Object.entries(koffi.os.errno).find(([, value]) => value === errno)?.[0] ?? `errno ${errno}`,
     /** Sets errno, so that a call that leaves it alone is told from one that failed. */
     clearErrno: (): void => void koffi.errno(0),
+    /**
+     * Where an array's bytes are. NB: koffi keeps nothing alive: the array must stay reachable while the address is in
+     * use, and be longer than 64 bytes, since V8 keeps shorter ones where it moves them.
+     */
+    address: (array: Uint8Array): bigint => koffi.address(array),
     /** A struct in the layout of this platform's ABI, for `decode`. */
     struct: (fields: Readonly<Record<string, string>>) => koffi.struct({ ...fields }),
     /** The struct at a pointer, which must be valid. */

@@ -47,7 +47,7 @@ export const attributes = {
   "network.peer.port": { type: "int", description: "The other end's port." },
   "network.protocol.name": {
     type: "string",
-    values: ["raw", "frag", "udplite", "packet", "sctp", "dccp", "mptcp", "vsock", "netlink"],
+    values: ["icmp", "raw", "frag", "udplite", "packet", "sctp", "dccp", "mptcp", "vsock", "netlink"],
     description: "What network.transport has no value for.",
   },
   "network.transport": {
@@ -139,7 +139,15 @@ type ValueOf<A extends AttributeName> = (typeof attributes)[A] extends { readonl
 export type SeriesKind = "target" | "group" | "listener" | "udp_port" | "family" | "none";
 
 export const seriesAttributes = {
-  target: ["sockscope.probe.name", "sockscope.probe.type", "server.address", "server.port", "network.transport"],
+  target: [
+    "sockscope.probe.name",
+    "sockscope.probe.type",
+    "server.address",
+    "server.port",
+    "network.transport",
+    "network.protocol.name",
+    "network.peer.address",
+  ],
   group: [],
   listener: ["network.transport", "network.type", "network.local.address", "network.local.port"],
   udp_port: ["network.transport", "network.type", "network.local.address", "network.local.port"],
@@ -187,6 +195,9 @@ type Row = {
 };
 
 const durationBounds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30] as const;
+const packetBounds = [
+  0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5,
+] as const;
 
 /** THE table: what sockscope exports. docs/METRICS.md is generated from it, and a point that does not fit it does not compile. */
 export const catalogue = {
@@ -207,8 +218,19 @@ export const catalogue = {
     value: "int",
     series: "target",
     own: ["sockscope.probe.outcome"],
-    optional: ["error.type"],
-    description: "Runs of the target by outcome; error.type for down and not_run.",
+    optional: ["error.type", "sockscope.probe.phase"],
+    description: "Runs of the target by outcome; error.type for down and not_run, and of down the phase that failed.",
+  },
+  "sockscope.probe.attempts": {
+    carrier: "producer",
+    kind: "counter",
+    unit: "{attempt}",
+    value: "int",
+    series: "target",
+    own: ["sockscope.probe.outcome"],
+    optional: ["error.type", "sockscope.probe.phase"],
+    description:
+      "Attempts of the runs of a target that has more than one: what a run that ended well had failed of before.",
   },
   "sockscope.probe.latency": {
     carrier: "producer",
@@ -227,6 +249,89 @@ export const catalogue = {
     series: "target",
     own: ["sockscope.probe.phase"],
     description: "The last run by phase. Without resolve it is the latency without DNS.",
+  },
+  "sockscope.probe.tcp.rtt": {
+    carrier: "producer",
+    kind: "gauge",
+    unit: "s",
+    value: "double",
+    series: "target",
+    own: [],
+    description: "The kernel's own round-trip time of the last run's connection (tcpi_rtt).",
+  },
+  "sockscope.probe.packets": {
+    carrier: "producer",
+    kind: "counter",
+    unit: "{packet}",
+    value: "int",
+    series: "target",
+    own: ["network.io.direction"],
+    description:
+      "Packets sent, and packets that were answered, of ICMP targets and of UDP targets with several packets.",
+  },
+  "sockscope.probe.packets.lost": {
+    carrier: "producer",
+    kind: "counter",
+    unit: "{packet}",
+    value: "int",
+    series: "target",
+    own: [],
+    description: "Packets sent that were not answered in time.",
+  },
+  "sockscope.probe.packet.rtt": {
+    carrier: "producer",
+    kind: "histogram",
+    unit: "s",
+    value: "double",
+    series: "target",
+    bounds: packetBounds,
+    own: [],
+    description: "Round-trip times of those packets.",
+  },
+  "sockscope.probe.jitter": {
+    carrier: "producer",
+    kind: "gauge",
+    unit: "s",
+    value: "double",
+    series: "target",
+    own: [],
+    description: "Mean difference between the round-trip times of packets that follow each other, in the last run.",
+  },
+  "sockscope.probe.ttl": {
+    carrier: "producer",
+    kind: "gauge",
+    unit: "{hop}",
+    value: "int",
+    series: "target",
+    own: [],
+    description: "TTL or hop limit that the last echo reply came with.",
+  },
+  "sockscope.probe.resolved_addresses": {
+    carrier: "producer",
+    kind: "updowncounter",
+    unit: "{address}",
+    value: "int",
+    series: "target",
+    own: [],
+    description: "Addresses that the name resolved to in the last run; of literal addresses there is none.",
+  },
+  "sockscope.probe.address_changes": {
+    carrier: "producer",
+    kind: "counter",
+    unit: "{change}",
+    value: "int",
+    series: "target",
+    own: [],
+    description: "Runs that found other addresses than the run before.",
+  },
+  "sockscope.probe.tls.certificate.expiry": {
+    carrier: "producer",
+    kind: "gauge",
+    unit: "s",
+    value: "double",
+    series: "target",
+    own: [],
+    description: "Time until the first certificate of the chain expires; negative where one has.",
   },
   "sockscope.probe.results": {
     carrier: "sdk",
@@ -255,8 +360,8 @@ export const catalogue = {
     series: "none",
     bounds: durationBounds,
     own: ["sockscope.probe.type"],
-    optional: ["error.type"],
-    description: "All runs, name resolution included; failures with error.type.",
+    optional: ["error.type", "sockscope.probe.phase"],
+    description: "All runs, name resolution included; failures with error.type, and of down the phase that failed.",
   },
   "sockscope.probe.schedule.lag": {
     carrier: "sdk",

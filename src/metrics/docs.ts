@@ -146,13 +146,16 @@ const renderSeries = (): string =>
     table(
       ["a series is one", "attributes"],
       [
-        ["probe target", `${codes(seriesAttributes.target)}, and the target's own \`attributes\``],
+        ["probe target", `${codes(seriesAttributes.target)}, those that it has, and the target's own \`attributes\``],
         ["group of flows", "by `sockets.group_by`, below"],
         ["listener", codes(seriesAttributes.listener)],
         ["UDP port", codes(seriesAttributes.udp_port)],
         ["family of sockets", `${codes(seriesAttributes.family)}, those that the protocol has`],
       ],
     ),
+    "A target with `all_addresses` is a series for each address, with `network.peer.address`; " +
+      "`sockscope.probe.attempts`, `.resolved_addresses` and `.address_changes` are the target's. " +
+      "A run that failed before there were addresses is one of every address that is known.",
     "Groups, listeners and UDP ports have a budget each. What does not fit is one series with " +
       "`otel.metric.overflow` = true, so that sums still match the kernel's.",
     table(

@@ -21,6 +21,11 @@ export const targetErrors = [
   "connection_reset",
   "host_unreachable",
   "network_unreachable",
+  "tls_handshake_failed",
+  "tls_certificate_expired",
+  "tls_certificate_invalid",
+  "tls_hostname_mismatch",
+  "unexpected_response",
   "unexpected_eof",
   "socket_not_found",
   "wrong_socket_type",
@@ -38,6 +43,7 @@ export const agentErrors = [
   "permission_denied",
   "agent_overloaded",
   "cancelled",
+  "_OTHER",
 ] as const;
 
 export type TargetError = (typeof targetErrors)[number];
@@ -47,13 +53,32 @@ export type ErrorType = TargetError | AgentError;
 /** Seconds of each phase that the run went through to its end. */
 export type PhaseSeconds = { readonly [P in Phase]?: number };
 
+/** What a run found out beside its times; absent where it did not. */
+export type Facts = {
+  /** Addresses that the name resolved to, in the order of getaddrinfo(3); of a literal there are none. */
+  readonly resolved?: readonly string[];
+  /** The kernel's own RTT of the connection in s (tcpi_rtt). */
+  readonly tcpRtt?: number;
+  /** Seconds until the first certificate of the chain expires; negative where one has. */
+  readonly certificateExpiry?: number;
+  readonly packets?: {
+    readonly sent: number;
+    /** Round-trip times in s, one for each packet that was answered, in the order of sending. */
+    readonly rtts: readonly number[];
+  };
+  /** Hops that the last answer had left (TTL, hop limit). */
+  readonly ttl?: number;
+};
+
 type Ran = {
+  /** The sum of the phases, and of the time in the phase that failed. */
   readonly seconds: number;
   readonly phases: PhaseSeconds;
+  readonly facts: Facts;
   /** The address used, or tried last. */ readonly address?: string;
 };
 
-export type Outcome =
+export type Verdict =
   | ({ readonly kind: "up" | "unanswered" } & Ran)
   | ({
       readonly kind: "down";
@@ -62,3 +87,11 @@ export type Outcome =
       /** For people: errno name or one sentence. */ readonly detail: string;
     } & Ran)
   | ({ readonly kind: "not_run"; readonly error: AgentError; readonly detail: string } & Ran);
+
+/** What a run ended with. */
+export type Outcome = Verdict & {
+  /** Attempts that failed before the one that this is the outcome of, in their order. */
+  readonly failedAttempts?: readonly Verdict[];
+  /** Of a target with `allAddresses`: the outcome for each address. The run's own is the worst of them. */
+  readonly byAddress?: readonly Verdict[];
+};

@@ -1,5 +1,6 @@
+import type { Socket } from "node:net";
 import type { AgentError, Outcome, TargetError } from "./outcome.ts";
-import type { Target } from "./target.ts";
+import type { Source, Target } from "./target.ts";
 import type { SocketBatch, SocketProtocol } from "./socket.ts";
 
 /** What a dump says beside its sockets; the source adds to it. */
@@ -83,6 +84,92 @@ export type Resolution = {
  * (`dns_timeout`, or `agent_overloaded` where the lookup could not even start) or when the signal aborts (`cancelled`).
  */
 export type Resolve = (host: string, family: Family, timeoutMs: number, signal: AbortSignal) => Promise<Resolution>;
+
+/** Where a socket goes. */
+export type SocketAddress =
+  | (Address & { readonly port: number })
+  /** A unix socket. */
+  | { readonly path: string };
+
+export type DialOptions = {
+  /** `packet`: SOCK_SEQPACKET; `datagram` and it are of unix sockets. */
+  readonly type: "stream" | "datagram" | "packet";
+  readonly source: Source;
+  /** On the clock of `now`. */
+  readonly deadline: number;
+  /** The connection is handed over open; otherwise it is closed at once, with FIN. */
+  readonly keep: boolean;
+};
+
+/** Times are those of the call and of the kernel's answer, on the clock of `now` (ms), whatever the event loop did. */
+export type Dialled =
+  | {
+      readonly kind: "connected";
+      readonly startedAt: number;
+      readonly at: number;
+      /** tcpi_rtt in s, where the kernel says it. */
+      readonly rtt: number | undefined;
+      /** With `keep`: paused, and nothing is read, so that neither an end nor an error comes, before it is resumed. */
+      readonly connection: Socket | undefined;
+    }
+  /**
+   * `code`: an errno name, or that of Node's where it has no thread (`ERR_WORKER_*`). A socket that met itself, since
+   * nobody listens, is ECONNREFUSED.
+   */
+  | { readonly kind: "failed"; readonly startedAt: number; readonly at: number; readonly code: string }
+  | { readonly kind: "deadline"; readonly startedAt: number; readonly at: number }
+  /** The deadline passed before connect(2) could be called. */
+  | { readonly kind: "late" }
+  | { readonly kind: "cancelled" };
+
+/** Connects once. Never rejects; ends by the deadline, or when the signal aborts, and leaves nothing open then. */
+export type Dial = (to: SocketAddress, options: DialOptions, signal: AbortSignal) => Promise<Dialled>;
+
+export type Reply = {
+  readonly at: number;
+  /** Of an echo, what follows its header. */
+  readonly bytes: Uint8Array;
+  /** TTL or hop limit, where the kernel says it. */
+  readonly ttl: number | undefined;
+};
+
+export type SendOptions = {
+  /** `icmp`: the payload of an echo request. `datagram` and `packet` (SOCK_SEQPACKET) are of unix sockets. */
+  readonly type: "udp" | "icmp" | "datagram" | "packet";
+  readonly payload: Uint8Array;
+  readonly source: Source;
+  /** Whether a reply is the one that is waited for. */
+  readonly accept: (reply: Reply) => boolean;
+  /** On the clock of `now`. */
+  readonly deadline: number;
+};
+
+export type Sent =
+  | { readonly kind: "answered"; readonly sentAt: number; readonly reply: Reply }
+  /** `others`: replies that were not accepted. */
+  | { readonly kind: "silence"; readonly sentAt: number; readonly at: number; readonly others: number }
+  /**
+   * `phase`: `exchange` from send(2) on, and of a socket that met itself. `code`: as of `Dialled`; of ICMP errors the
+   * kernel's; EOF where the peer of a `packet` socket closed.
+   */
+  | {
+      readonly kind: "failed";
+      readonly phase: "connect" | "exchange";
+      readonly startedAt: number;
+      readonly at: number;
+      readonly code: string;
+    }
+  | { readonly kind: "late" }
+  | { readonly kind: "cancelled" };
+
+/**
+ * Sends one packet from a connected socket of its own, and waits for the reply to it. Never rejects; ends by the
+ * deadline, or when the signal aborts. At most 64 replies or 1 MiB of them are looked at, then it fails with EMSGSIZE.
+ */
+export type SendPacket = (to: SocketAddress, options: SendOptions, signal: AbortSignal) => Promise<Sent>;
+
+/** The sockets of probes. */
+export type ProbeSockets = { readonly dial: Dial; readonly sendPacket: SendPacket };
 
 /** One run against one target. Never rejects, and ends within `target.timeoutMs` or when the signal aborts. */
 export type RunProbe = (target: Target, signal: AbortSignal) => Promise<Outcome>;

@@ -1,4 +1,4 @@
-import type { AgentError, TargetError } from "../model/outcome.ts";
+import type { AgentError, Phase, TargetError } from "../model/outcome.ts";
 
 /** What an errno means: `down` is the target's trouble or the way's, `not_run` the agent's own. */
 export type Failure =
@@ -25,11 +25,22 @@ const ip = {
   ENOMEM: notRun("no_memory"),
   EADDRINUSE: notRun("address_in_use"),
   EADDRNOTAVAIL: notRun("no_local_address"),
+  // The interface that packets were to leave from.
+  ENODEV: notRun("no_local_address"),
   // NB: a kernel without IPv6 says nothing about the target. No packet could leave, and no local address can exist.
   EAFNOSUPPORT: notRun("no_local_address"),
   // The packet filter and the routing policy of the agent's own host, or its sandbox.
   EACCES: notRun("permission_denied"),
   EPERM: notRun("permission_denied"),
+  // A thread that could not open the epoll and eventfd of its loop, or whose heap is full.
+  ERR_WORKER_INIT_FAILED: notRun("too_many_files"),
+  ERR_WORKER_OUT_OF_MEMORY: notRun("no_memory"),
+  // What the end of a SOCK_SEQPACKET connection is told as.
+  EOF: down("unexpected_eof"),
+  // What this platform has no socket for.
+  ENOTSUP: notRun("_OTHER"),
+  // More came back than anybody looks at.
+  EMSGSIZE: down("unexpected_response"),
 };
 
 /** unix(7): the path and who may connect to it belong to the target. */
@@ -49,8 +60,11 @@ const unix = {
 const tables = { ip: new Map(Object.entries(ip)), unix: new Map(Object.entries(unix)) };
 
 /** The failure of an errno name. A code that no table has is the target's `_OTHER`. */
-export const failureOf = (code: string, table: keyof typeof tables = "ip"): Failure =>
-  tables[table].get(code) ?? down("_OTHER");
+export const failureOf = (code: string, table: keyof typeof tables = "ip", phase: Phase = "connect"): Failure => {
+  // Once connected, the kernel's own patience with a silent peer has ended.
+  if (code === "ETIMEDOUT" && phase !== "connect") return down("read_timeout");
+  return tables[table].get(code) ?? down("_OTHER");
+};
 
 /** The name of the errno, or Node's code; the class of an error without either. */
 export const codeOf = (error: unknown): string => {

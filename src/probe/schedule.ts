@@ -82,6 +82,7 @@ const overloaded = (): Outcome => ({
   detail: "the run could not start before the next one was due",
   seconds: 0,
   phases: {},
+  facts: {},
 });
 
 const byNext = (a: Entry, b: Entry): number => a.next - b.next;

@@ -1,13 +1,15 @@
-import { connect, type Socket } from "node:net";
-import type { Outcome } from "../model/outcome.ts";
-import type { Address, Family } from "../model/sources.ts";
-import { codeOf, type Failure, failureOf, tellingMost } from "./errors.ts";
+import type { Verdict } from "../model/outcome.ts";
+import type { Address, Dialled } from "../model/sources.ts";
+import type { Target } from "../model/target.ts";
+import { familyOf, overAddresses } from "./addresses.ts";
+import { converse, isConversation } from "./conversation.ts";
+import { failureOf, tellingMost } from "./errors.ts";
 import type { Probe, Run } from "./run.ts";
+
+type TcpTarget = Target<"tcp" | "tcp4" | "tcp6">;
 
 /** RFC 8305 section 5: the delay between the starts of two attempts. */
 const attemptDelayMs = 250;
-
-type Attempt = Failure & { readonly address: string; readonly code: string };
 
 /** RFC 8305 section 4: the families take turns, each in the order of getaddrinfo(3), whose first one begins. */
 export const interleave = (addresses: readonly Address[]): Address[] => {
@@ -17,79 +19,109 @@ export const interleave = (addresses: readonly Address[]): Address[] => {
   return turns.flat().filter((address) => address !== undefined);
 };
 
-/**
- * Whether the kernel took the target's port as the local one, of a host that is this one: the SYN then meets itself
- * and is answered (RFC 9293 section 3.5, simultaneous open) though nobody listens.
- */
-const metItself = (socket: Socket): boolean =>
-  socket.localPort === socket.remotePort && socket.localAddress === socket.remoteAddress;
+type Connected = Extract<Dialled, { readonly kind: "connected" }>;
+/** An attempt that ended otherwise than by being called off. */
+type Attempt = {
+  readonly address: Address;
+  readonly dialled: Exclude<Dialled, { readonly kind: "cancelled" }>;
+  /** How long after the first attempt it was begun, in ms. */
+  readonly afterMs: number;
+};
 
 /**
- * Connects to the first address that accepts. Unlike node:net's autoSelectFamily, which gives an attempt up when it
- * starts the next, a pending one stays in the race, so that a peer 300 ms away is not taken for one that is down.
+ * Connects to the first address that accepts. A pending attempt stays in the race when the next one starts, so that a
+ * peer 300 ms away is not taken for one that is down. All attempts that ended, the one that won last.
  */
-const race = (run: Run, addresses: readonly Address[], port: number, failures: Attempt[]) =>
-  run.within<Address | "failed">((settle) => {
-    const sockets = new Set<Socket>();
+const race = (run: Run, addresses: readonly Address[], { port, source }: TcpTarget, keep: boolean) =>
+  new Promise<Attempt[]>((resolve) => {
+    const { deadline, deps } = run;
+    const losers = new AbortController();
+    const signal = AbortSignal.any([run.signal, losers.signal]);
+    const ended: Attempt[] = [];
     let started = 0;
+    let running = 0;
+    let won = false;
+    const begun = deps.now();
     let timer: NodeJS.Timeout | undefined;
+
+    const finish = (): void => {
+      clearTimeout(timer);
+      resolve(ended);
+      losers.abort();
+    };
+
+    const end = (address: Address, dialled: Dialled, afterMs: number): void => {
+      running--;
+      if (won) {
+        if (dialled.kind === "connected") dialled.connection?.destroy();
+        return;
+      }
+      if (dialled.kind !== "cancelled") ended.push({ address, dialled, afterMs });
+      won = dialled.kind === "connected";
+      if (won || run.signal.aborted) return finish();
+      if (dialled.kind === "failed" && started < addresses.length) return start();
+      if (running === 0 && (started === addresses.length || run.leftMs === 0)) finish();
+    };
 
     const start = (): void => {
       clearTimeout(timer);
-      const target = addresses[started];
-      if (target === undefined) return;
-      const { address } = target;
+      const address = addresses[started];
+      if (address === undefined) return;
+      const afterMs = started === 0 ? 0 : deps.now() - begun;
       started++;
-      const socket = connect({ host: address, port, autoSelectFamily: false });
-      sockets.add(socket);
-      const fail = (code: string): void => {
-        sockets.delete(socket.destroy());
-        failures.push({ ...failureOf(code), address, code });
-        if (started < addresses.length) start();
-        else if (sockets.size === 0) settle("failed");
-      };
-      socket.on("error", (error) => fail(codeOf(error)));
-      socket.on("connect", () => (metItself(socket) ? fail("ECONNREFUSED") : settle(target)));
+      running++;
+      void deps.sockets
+        .dial({ ...address, port }, { type: "stream", source, deadline, keep }, signal)
+        .then((dialled) => end(address, dialled, afterMs));
+      if (started === addresses.length) return;
       // A short timeout is shared out, so that the last address too gets its turn.
       const share = run.leftMs / (addresses.length - started + 1);
       timer = setTimeout(start, Math.min(attemptDelayMs, share));
     };
 
-    start();
-    // NB: an ordinary close with FIN, of which one TIME_WAIT stays here for a minute. A reset would leave none, but
-    // services log it as an error and count it against the client.
-    return () => {
-      clearTimeout(timer);
-      for (const socket of sockets) socket.destroy();
-    };
+    if (addresses.length === 0) finish();
+    else start();
   });
 
-/** The outcome of a run without a connection: an address still pending at the deadline has failed of that. */
-const withoutConnection = (run: Run, addresses: readonly Address[], failures: readonly Attempt[]): Outcome => {
-  const failed = new Set(failures.map(({ address }) => address));
-  const pending = addresses.filter(({ address }) => !failed.has(address));
-  const telling = tellingMost([
-    ...failures,
-    ...pending.map(({ address }) => ({ ...failureOf("ETIMEDOUT"), address, code: "ETIMEDOUT" })),
-  ]);
-  if (telling === undefined) return run.down("_OTHER", "connect", "no address");
+/** The verdict of a run without a connection. */
+const withoutConnection = (run: Run, attempts: readonly Attempt[]): Verdict => {
+  const failures = attempts.flatMap(({ address: { address }, dialled, afterMs }) => {
+    if (dialled.kind !== "failed" && dialled.kind !== "deadline") return [];
+    const code = dialled.kind === "failed" ? dialled.code : "ETIMEDOUT";
+    return [{ ...failureOf(code), address, code, ms: afterMs + dialled.at - dialled.startedAt }];
+  });
+  const telling = tellingMost(failures);
+  if (telling === undefined) return attempts.length > 0 ? run.late() : run.down("_OTHER", "connect", "no address");
   run.address = telling.address;
+  run.lost(Math.max(...failures.map(({ ms }) => ms)));
   return run.failed(telling, "connect", telling.code);
 };
 
-/** Connects to the host's addresses of the family, racing them, and closes. Fails by connect(2) and getaddrinfo(3). */
-export const probeTcp =
-  (family: Family): Probe<"tcp" | "tcp4" | "tcp6"> =>
-  async (target, run) => {
-    const resolved = await run.resolve(target.host, family);
-    if (resolved.kind !== "found") return resolved;
-    const addresses = interleave(resolved.addresses);
-    const failures: Attempt[] = [];
-    const connected = run.begin("connect");
-    const result = await race(run, addresses, target.port, failures);
-    if (result === "cancelled") return run.cancelled();
-    if (result === "deadline" || result === "failed") return withoutConnection(run, addresses, failures);
-    connected();
-    run.address = result.address;
-    return run.up();
-  };
+/** Connects by connect(2) to one of the addresses, and goes on as the target says. */
+const probeAddresses = async (target: TcpTarget, addresses: readonly Address[], run: Run): Promise<Verdict> => {
+  const keep = isConversation(target);
+  const attempts = await race(run, interleave(addresses), target, keep);
+  if (run.signal.aborted) {
+    for (const { dialled } of attempts) if (dialled.kind === "connected") dialled.connection?.destroy();
+    return run.cancelled();
+  }
+  const winner = attempts.find(
+    (attempt): attempt is Attempt & { dialled: Connected } => attempt.dialled.kind === "connected",
+  );
+  if (winner === undefined) return withoutConnection(run, attempts);
+  const { address, dialled, afterMs } = winner;
+  run.address = address.address;
+  run.took("connect", afterMs + dialled.at - dialled.startedAt);
+  if (dialled.rtt !== undefined) run.learn({ tcpRtt: dialled.rtt });
+  return dialled.connection === undefined ? run.up() : converse(dialled.connection, target, target.host, run);
+};
+
+/** Connects to the host's addresses of the family, racing them. Fails by connect(2) and getaddrinfo(3). */
+export const probeTcp: Probe<"tcp" | "tcp4" | "tcp6"> = (target, run) =>
+  overAddresses(
+    target,
+    familyOf(target.type),
+    run,
+    (address, own) => probeAddresses(target, [address], own),
+    (addresses) => probeAddresses(target, addresses, run),
+  );

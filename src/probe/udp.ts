@@ -1,74 +1,40 @@
-import { createSocket } from "node:dgram";
-import type { Phase } from "../model/outcome.ts";
-import type { Address, Family } from "../model/sources.ts";
-import type { Target } from "../model/target.ts";
-import { codeOf, type Failure, failureOf, tellingMost } from "./errors.ts";
-import { type Interruption, lastCall, type Probe, type Run } from "./run.ts";
-
-type UdpTarget = Target<"udp" | "udp4" | "udp6">;
-type Heard = "answer" | "silence" | { readonly phase: Phase; readonly code: string };
+import { familyOf, oneAfterTheOther, overAddresses, type ProbeAddress } from "./addresses.ts";
+import { answering, bytesOf, probeBurst } from "./packets.ts";
+import type { Probe } from "./run.ts";
 
 /**
- * Sends one empty datagram from a connected socket and listens. Only a connected socket is told of ICMP errors, and
- * of those only of the ones that RFC 1122 section 4.2.3.9 calls hard (udp(7)); the others stay silence.
+ * Sends datagrams, empty ones unless there is something to send, to the host's first address of the family that they
+ * can be sent to. With `expect` an answer that matches is `up`, and its absence down; without it any answer is `up`,
+ * and silence for `silenceMs`, or until the deadline where that is sooner, `unanswered`. Fails by connect(2), udp(7)
+ * and what ICMP errors say (RFC 1122 section 4.1.3.3).
  */
-const exchange = (run: Run, { address, family }: Address, target: UdpTarget): Promise<Heard | Interruption> =>
-  run.within<Heard>((settle) => {
-    const socket = createSocket(family === 4 ? "udp4" : "udp6");
-    let phase: Phase = "connect";
-    let timer: NodeJS.Timeout | undefined;
-    const fail = (error: Error): void => settle({ phase, code: codeOf(error) });
-    // The kernel took the target's port as the local one: the datagram came back, and nobody listens.
-    const metItself = (): boolean => {
-      const [local, remote] = [socket.address(), socket.remoteAddress()];
-      return local.port === remote.port && local.address === remote.address;
-    };
-    socket.on("error", fail);
-    socket.on("message", () => settle("answer"));
-    // Its errors come as events, since no callback takes them.
-    socket.connect(target.port, address);
-    socket.on("connect", () => {
-      phase = "exchange";
-      if (metItself()) return settle({ phase, code: "ECONNREFUSED" });
-      socket.send("", (error) => error !== null && fail(error));
-      timer = lastCall(() => settle("silence"), target.silenceMs);
-    });
-    return () => {
-      clearTimeout(timer);
-      socket.close();
-    };
-  });
-
-/**
- * Sends one empty datagram to the host's first address of the family; to the next one where that is refused or cannot
- * be sent, so that `localhost` finds a service that listens on 127.0.0.1 alone. An answer is `up`, silence for
- * `silenceMs`, or until the deadline where that is sooner, is `unanswered`.
- */
-export const probeUdp =
-  (family: Family): Probe<"udp" | "udp4" | "udp6"> =>
-  async (target, run) => {
-    const resolved = await run.resolve(target.host, family);
-    if (resolved.kind !== "found") return resolved;
-    const failures: (Failure & { phase: Phase; code: string; address: string })[] = [];
-    for (const address of resolved.addresses) {
-      run.address = address.address;
-      if (run.leftMs === 0) {
-        failures.push({ ...failureOf("ETIMEDOUT"), phase: "connect", code: "ETIMEDOUT", address: address.address });
-        break;
-      }
-      const exchanged = run.begin("exchange");
-      // oxlint-disable-next-line no-await-in-loop -- one address after the other
-      const heard = await exchange(run, address, target);
-      if (heard === "cancelled") return run.cancelled();
-      if (heard === "silence" || heard === "deadline") return run.unanswered();
-      if (heard === "answer") {
-        exchanged();
-        return run.up();
-      }
-      failures.push({ ...failureOf(heard.code), ...heard, address: address.address });
-    }
-    const telling = tellingMost(failures);
-    if (telling === undefined) return run.down("_OTHER", "exchange", "no address");
-    run.address = telling.address;
-    return run.failed(telling, telling.phase, telling.code);
-  };
+export const probeUdp: Probe<"udp" | "udp4" | "udp6"> = (target, run) => {
+  const { port, send = "", expect, source, count, packetIntervalMs, silenceMs } = target;
+  const payload = bytesOf(send);
+  const accept = answering(expect);
+  const each: ProbeAddress = (address, own) =>
+    probeBurst(
+      own,
+      {
+        type: "udp",
+        to: { ...address, port },
+        payload,
+        source,
+        count,
+        packetIntervalMs,
+        accept,
+        silenceMs: expect === undefined ? silenceMs : undefined,
+      },
+      {
+        silent: (others) => {
+          if (expect === undefined) return own.unanswered();
+          return others > 0
+            ? own.down("unexpected_response", "exchange", `${others} answers did not match`)
+            : own.down("read_timeout", "exchange", "no answer");
+        },
+        detail: (code) => code,
+        counted: count > 1,
+      },
+    );
+  return overAddresses(target, familyOf(target.type), run, each, (addresses) => oneAfterTheOther(addresses, run, each));
+};

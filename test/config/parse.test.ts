@@ -18,6 +18,9 @@ const standardOtlp = {
   queueBytes: 67_108_864,
 };
 
+const anywhere = { allAddresses: false, source: { address: undefined, interface: undefined } };
+const stream = { tls: undefined, steps: [] };
+
 describe("defaults", () => {
   test("hold for everything that the file leaves out", () => {
     expect(configOf("{}")).toEqual({
@@ -213,6 +216,9 @@ probes:
         intervalMs: 30_000,
         timeoutMs: 5_000,
         attributes: {},
+        attempts: 1,
+        ...anywhere,
+        ...stream,
       },
       {
         type: "tcp4",
@@ -223,6 +229,9 @@ probes:
         intervalMs: 10_000,
         timeoutMs: 2_000,
         attributes: { team: "edge" },
+        attempts: 1,
+        ...anywhere,
+        ...stream,
       },
       {
         type: "udp6",
@@ -233,6 +242,12 @@ probes:
         intervalMs: 30_000,
         timeoutMs: 5_000,
         attributes: {},
+        attempts: 1,
+        ...anywhere,
+        send: undefined,
+        expect: undefined,
+        count: 1,
+        packetIntervalMs: 200,
         silenceMs: 250,
       },
       {
@@ -243,6 +258,8 @@ probes:
         intervalMs: 30_000,
         timeoutMs: 5_000,
         attributes: {},
+        attempts: 1,
+        ...stream,
       },
     ]);
   });

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { parse as parseYaml } from "yaml";
 import { renderConfigurationDocs, renderSchema } from "../../src/config/docs.ts";
 import { variables } from "../../src/config/environment.ts";
+import { loadConfig } from "../../src/config/load.ts";
 import { parseConfig } from "../../src/config/parse.ts";
 import { unbuiltKeys } from "../../src/config/unbuilt.ts";
 import { configOf } from "./parsing.ts";
@@ -52,6 +53,11 @@ describe("samples", () => {
     expect(new URL(schemaFile ?? "", new URL(file, root)).href).toBe(new URL("config/schema.json", root).href);
   });
 
+  test.each(samples)("%s has no fault in the files of targets that it names", async (file) => {
+    const { notes } = await loadConfig({ file: new URL(file, root).pathname, env: {} });
+    expect(notes).toEqual([]);
+  });
+
   test("the shipped file reads sockets, serves its page and probes it, and leaves all OTEL_* variables in force", () => {
     const env = Object.fromEntries(Object.keys(variables).map((name) => [name, ""]));
     const given = {
@@ -87,7 +93,13 @@ describe("samples", () => {
     };
     collect(written, "");
     const missing = keys.filter(({ key }) => !values.has(key)).map(({ key }) => key);
-    expect(missing).toEqual(["export.otlp.metrics_endpoint"]);
+    // Files that are there on no machine, and a key that excludes another one.
+    expect(missing).toEqual([
+      "probes.targets[].tls.ca_file",
+      "probes.targets[].tls.cert_file",
+      "probes.targets[].tls.key_file",
+      "export.otlp.metrics_endpoint",
+    ]);
     for (const { key, node } of keys)
       if (node.default !== undefined) expect([key, values.get(key)]).toEqual([key, node.default]);
   });

@@ -134,7 +134,7 @@ describe("any text", () => {
     "resource", "name", "target", "host", "paths", "proc", ":", ": ", "\n", "\n  ", "\n    ", "- ", "[", "]", "{", "}",
     ",", "&a ", "*a", "<<: *a", "!!set ", "!!omap ", "!!binary ", "!!str ", "!!int ", "!x ", "? ", "|", "|\n", ">", '"',
     "'", "#", "---\n", "...", "%YAML 1.1\n---\n", "${env:A}", "${env:N}", "${env:B", "$$", "${", "null", "~", "1e999",
-    "0x1", ".nan", "-1", "15s", "tcp://h:1", "unix:/a", "udp://[::1]:5", "__proto__", "constructor", "toString", "\t",
+    "0x1", ".nan", "-1", "15s", "tcp://h:1", "unix:/a", "udp://[::1]:5", "icmp://h", "__proto__", "constructor", "toString", "\t",
     "\0", "\u2028", "\ud800", "off", "on", "true", "\r", "\ufeff", "@", "`", "!!timestamp 2001-01-01", "{}",
   ];
 
@@ -158,6 +158,7 @@ describe("any text", () => {
       ["resource", "attributes"],
       ["paths", "proc"],
       ["probes", "targets"],
+      ["probes", "targets_file"],
       ["probes", "concurrency"],
       ["sockets"],
       ["sockets", "protocols"],

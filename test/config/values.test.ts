@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { formatDuration, longestMs, parseDuration } from "../../src/text/duration.ts";
 import { editDistance, nearest } from "../../src/text/nearest.ts";
+import { formatBytes, parseBytes } from "../../src/config/bytes.ts";
 import { formatPath, patternOf } from "../../src/config/path.ts";
 import { parseTarget } from "../../src/config/target.ts";
 import { unbuiltKey, unbuiltKeys, unbuiltValue, unbuiltValues } from "../../src/config/unbuilt.ts";
@@ -102,6 +103,20 @@ describe("targets", () => {
     ["udp://192.0.2.53:53", { type: "udp", host: "192.0.2.53", port: 53 }],
     ["unix:///run/x.sock", { type: "unix", path: "/run/x.sock" }],
     ["unix:/run/x.sock", { type: "unix", path: "/run/x.sock" }],
+    ["tcp6://[fe80::1%25eth0]:80", { type: "tcp6", host: "fe80::1%eth0", port: 80 }],
+    ["tcp6://fe80::1%25eth0:80", { type: "tcp6", host: "fe80::1%eth0", port: 80 }],
+    ["icmp://gateway.internal", { type: "icmp", host: "gateway.internal" }],
+    ["icmp4://192.0.2.1", { type: "icmp4", host: "192.0.2.1" }],
+    ["icmp6://[2001:db8::1]", { type: "icmp6", host: "2001:db8::1" }],
+    ["icmp://::1", { type: "icmp", host: "::1" }],
+    ["icmp://[fe80::1%25eth0]", { type: "icmp", host: "fe80::1%eth0" }],
+    ["icmp://fe80::1%eth0", { type: "icmp", host: "fe80::1%eth0" }],
+    ["ip://h", { type: "icmp", host: "h" }],
+    ["ip4://h", { type: "icmp4", host: "h" }],
+    ["ip6://h", { type: "icmp6", host: "h" }],
+    ["unixgram:///run/x.sock", { type: "unixgram", path: "/run/x.sock" }],
+    ["unixpacket:/run/x.sock", { type: "unixpacket", path: "/run/x.sock" }],
+    ["unix:///run/x.sock:1", { type: "unix", path: "/run/x.sock:1" }],
     [`unix:///${"a".repeat(106)}`, { type: "unix", path: `/${"a".repeat(106)}` }],
   ])("%s", (url, destination) => {
     expect(parseTarget(url)).toEqual(destination);
@@ -118,12 +133,52 @@ describe("targets", () => {
     const written = fc.oneof(
       fc.string(),
       fc.string().map((rest) => `tcp://${rest}`),
+      fc.string().map((rest) => `icmp://${rest}`),
       fc.string().map((rest) => `unix:${rest}`),
     );
     fc.assert(
       fc.property(written, (url) => {
         const parsed = parseTarget(url);
-        expect("fault" in parsed || "path" in parsed || parsed.port > 0).toBe(true);
+        expect("fault" in parsed || "path" in parsed || parsed.host !== "").toBe(true);
+        expect(!("port" in parsed) || parsed.port > 0).toBe(true);
+      }),
+    );
+  });
+});
+
+describe("bytes", () => {
+  test.each([
+    ["", ""],
+    ["PING", "PING"],
+    ["PING\\r\\n", "PING\r\n"],
+    ["PING\r\n", "PING\r\n"],
+    ["\\t\\0\\\\\\x00\\xFf", "\t\0\\\0\xff"],
+    ["\\\\r", "\\r"],
+    ["\\x411", "A1"],
+    ["é\\xe9", "\xc3\xa9\xe9"],
+  ])("%j", (text, bytes) => {
+    expect(parseBytes(text)).toBe(bytes);
+  });
+
+  test.each(["\\", "a\\\\\\", "\\q", "\\x", "\\x4", "\\xg0", "\\X41", "\\\n"])("not %j", (text) => {
+    expect(parseBytes(text)).toHaveProperty("fault");
+  });
+
+  test("read as they are written, in printable ASCII", () => {
+    fc.assert(
+      fc.property(fc.uint8Array(), (octets) => {
+        const bytes = Buffer.from(octets).toString("latin1");
+        expect(formatBytes(bytes)).toMatch(/^[ -~]*$/);
+        expect(parseBytes(formatBytes(bytes))).toBe(bytes);
+      }),
+    );
+  });
+
+  test("of any text are bytes or a fault", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "binary" }), (text) => {
+        const bytes = parseBytes(text);
+        expect(typeof bytes !== "string" || /^[\0-\xff]*$/.test(bytes)).toBe(true);
       }),
     );
   });

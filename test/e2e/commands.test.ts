@@ -102,32 +102,6 @@ describe("sockscope check", () => {
   });
 });
 
-describe("sockscope probe", () => {
-  test("a line each; exit 0 when all are up, 1 when one is down, 2 for a wrong URL", async () => {
-    await using echo = await startEcho();
-    const up = `tcp://127.0.0.1:${echo.port}`;
-    const down = `tcp://127.0.0.1:${await closedPort()}`;
-    const good = await sockscope(["probe", up]);
-    expect(good.code).toBe(0);
-    expect(good.stdout).toMatch(new RegExp(`^${up}  up  [\\d.]+ ms`));
-    const bad = await sockscope(["probe", up, down]);
-    expect(bad.code).toBe(1);
-    expect(bad.stdout).toContain("connection_refused");
-    expect(await sockscope(["probe", "http://x"])).toMatchObject({ code: 2, stdout: "" });
-  });
-
-  test("--json: one object a line", async () => {
-    await using echo = await startEcho();
-    const { stdout } = await sockscope(["probe", "--json", "--count", "2", `tcp://127.0.0.1:${echo.port}`]);
-    const lines = stdout
-      .trim()
-      .split("\n")
-      .map((line) => JSON.parse(line) as Record<string, unknown>);
-    expect(lines).toHaveLength(2);
-    expect(lines[0]).toMatchObject({ outcome: "up" });
-  });
-});
-
 describe("sockscope", () => {
   test("--version, --help, metrics, and a wrong word", async () => {
     expect(await sockscope(["--version"])).toMatchObject({ code: 0, stdout: `${version}\n` });

@@ -265,6 +265,124 @@ sockets of all families: 312
 `);
 });
 
+describe("probes", () => {
+  const address = (values: string): AttributeSet =>
+    set({ ...target("web", "tcp6", "web.internal", 443).values, "network.peer.address": values });
+  const [one, two] = [address("2001:db8::1"), address("2001:db8::2")];
+  const ping = target("icmp://10.0.0.1", "icmp", "10.0.0.1");
+  const ping6 = target("far", "icmp6", "2001:db8::7");
+  const syslog = target("log", "unixgram", "/dev/log");
+  const outcome = (kind: string, error?: string, phase?: string): Attributes => ({
+    "sockscope.probe.outcome": kind,
+    ...(error === undefined ? {} : { "error.type": error }),
+    ...(phase === undefined ? {} : { "sockscope.probe.phase": phase }),
+  });
+  const phase = (name: string): Attributes => ({ "sockscope.probe.phase": name });
+  const direction = (name: string): Attributes => ({ "network.io.direction": name });
+  const all: MetricColumns[] = [
+    metric("sockscope.probe.up", [
+      {},
+      [
+        [one, 1],
+        [two, 0],
+        [ping, 1],
+        [ping6, 0],
+        [syslog, 1],
+      ],
+    ]),
+    metric(
+      "sockscope.probe.runs",
+      [
+        outcome("up"),
+        [
+          [one, 2],
+          [two, 9],
+          [ping, 1],
+          [syslog, 1],
+        ],
+      ],
+      [outcome("down", "connection_refused", "connect"), [[two, 1]]],
+      [outcome("down", "tls_certificate_expired", "tls"), [[two, 2]]],
+      [outcome("down", "read_timeout", "exchange"), [[ping6, 1]]],
+    ),
+    metric("sockscope.probe.latency", [
+      {},
+      [
+        [one, 0.05],
+        [ping, 0.0021],
+        [syslog, 0.0001],
+      ],
+    ]),
+    metric(
+      "sockscope.probe.phase.latency",
+      [phase("tls"), [[one, 0.03]]],
+      [
+        phase("exchange"),
+        [
+          [ping, 0.0021],
+          [syslog, 0.00005],
+        ],
+      ],
+    ),
+    metric("sockscope.probe.tcp.rtt", [{}, [[one, 0.0123]]]),
+    metric(
+      "sockscope.probe.packets",
+      [
+        direction("transmit"),
+        [
+          [ping, 300],
+          [ping6, 5],
+        ],
+      ],
+      [
+        direction("receive"),
+        [
+          [ping, 299],
+          [ping6, 0],
+        ],
+      ],
+    ),
+    metric("sockscope.probe.packets.lost", [
+      {},
+      [
+        [ping, 1],
+        [ping6, 5],
+      ],
+    ]),
+    metric("sockscope.probe.tls.certificate.expiry", [
+      {},
+      [
+        [one, 30.5 * 86_400],
+        [two, -43_200],
+      ],
+    ]),
+  ];
+
+  test("addresses, the phase that failed, loss, certificates and phases", () => {
+    expect(
+      plain(all, 200)
+        .split("\n")
+        .map((line) => line.trimEnd())
+        .join("\n"),
+    ).toBe(`Probes
+name  target                   address      outcome  error                    failed at  latency [ms]  loss [%]  cert [days]  tcp rtt [ms]  tls [ms]  exchange [ms]
+-     icmp://10.0.0.1          -            up       -                        -                 2.100       0.3            -             -         -          2.100
+far   icmp6://[2001:db8::7]    -            down     read_timeout             exchange              -     100.0            -             -         -              -
+log   unixgram:///dev/log      -            up       -                        -                 0.100         -            -             -         -          0.050
+web   tcp6://web.internal:443  2001:db8::1  up       -                        -                50.000         -         30.5        12.300    30.000              -
+web   tcp6://web.internal:443  2001:db8::2  down     tls_certificate_expired  tls                   -         -         -0.5             -         -              -
+`);
+  });
+
+  test("on a narrow terminal the phases go first, then RTT, certificate and loss", () => {
+    const headers = (width: number): string[] =>
+      (plain(all, width).split("\n")[1] ?? "").trim().split(/ {2,}/).slice(6);
+    expect(headers(150)).toEqual(["latency [ms]", "loss [%]", "cert [days]", "tcp rtt [ms]", "tls [ms]"]);
+    expect(headers(130)).toEqual(["latency [ms]", "loss [%]", "cert [days]"]);
+    expect(headers(80)).toEqual(["latency [ms]"]);
+  });
+});
+
 describe("layout", () => {
   const lineWidths = (table: string): number[][] =>
     sectionsOf(table).map((lines) => lines.filter((line) => !/^(\.\.\.|sockets of)/.test(line)).map(displayWidth));

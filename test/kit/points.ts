@@ -20,6 +20,22 @@ export const pointsOf = (metrics: readonly MetricColumns[]): Point[] =>
     ),
   );
 
+/** All histogram points, one object each. */
+export const histogramsOf = (
+  metrics: readonly MetricColumns[],
+): (Omit<Point, "value"> & { readonly counts: readonly number[]; readonly sum: number })[] =>
+  metrics.flatMap(({ descriptor, histograms }) =>
+    histograms.flatMap(({ own, sets, starts, bounds, counts, sums }) =>
+      sets.map((set, at) => ({
+        metric: descriptor.name,
+        attributes: { ...own.values, ...set.values },
+        start: starts[at] as number,
+        counts: [...counts.subarray(at * (bounds.length + 1), (at + 1) * (bounds.length + 1))],
+        sum: sums[at] as number,
+      })),
+    ),
+  );
+
 /** All series that ended, one object each. */
 export const endedOf = (metrics: readonly MetricColumns[]): Omit<Point, "value">[] =>
   metrics.flatMap(({ descriptor, ended }) =>

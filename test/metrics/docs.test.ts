@@ -76,9 +76,11 @@ describe("renderMetricsJson", () => {
         "server.address",
         "server.port",
         "network.transport",
+        "network.protocol.name",
+        "network.peer.address",
         "sockscope.probe.outcome",
       ],
-      optional_attributes: ["error.type"],
+      optional_attributes: ["error.type", "sockscope.probe.phase"],
     });
     expect(Object.keys(parsed.group_by)).toEqual(["socket", "process", "endpoint", "container", "host"]);
   });

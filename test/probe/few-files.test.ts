@@ -11,7 +11,7 @@ test("without descriptors to open, every probe is not_run, and works again later
   });
   expect(child.stderr).toBe("");
   const outcomes = JSON.parse(child.stdout) as Record<string, Outcome>;
-  for (const probe of ["tcp", "udp", "unix", "warm", "cold"]) {
+  for (const probe of ["tcp", "udp", "unix", "warm", "cold", "coldSockets"]) {
     expect({ probe, ...outcomes[probe] }).toMatchObject({ probe, kind: "not_run", error: "too_many_files" });
   }
   expect(outcomes["after"]).toMatchObject({ kind: "up", address: "127.0.0.1" });

@@ -7,7 +7,7 @@ import { openResources, tcpTarget } from "../kit/probe.ts";
 beforeEach(() => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] }));
 afterEach(() => void vi.useRealTimers());
 
-const up: Outcome = { kind: "up", seconds: 0.001, phases: {} };
+const up: Outcome = { kind: "up", seconds: 0.001, phases: {}, facts: {} };
 const targetsOf = (count: number, intervalMs: number): Target[] =>
   Array.from({ length: count }, (_, index) =>
     tcpTarget("127.0.0.1", 1, { name: `target-${index}`, intervalMs, timeoutMs: intervalMs }),
@@ -34,7 +34,9 @@ const record = (durationMs: number, options: Partial<ScheduleOptions> = {}) => {
       clearTimeout(timer);
       state.running--;
       if (signal.aborted) state.cancelled++;
-      return signal.aborted ? { kind: "not_run", error: "cancelled", detail: "", seconds: 0, phases: {} } : up;
+      return signal.aborted
+        ? { kind: "not_run", error: "cancelled", detail: "", seconds: 0, phases: {}, facts: {} }
+        : up;
     },
     onResult: ({ name }, outcome, lag) => {
       results.push({ name, outcome: outcome.kind === "not_run" ? outcome.error : outcome.kind, lag, at: now() });

@@ -46,6 +46,7 @@ describe("tcp", () => {
       kind: "up",
       seconds: expect.any(Number),
       phases: { connect: expect.any(Number) },
+      facts: { tcpRtt: expect.any(Number) },
       address: "127.0.0.1",
     });
     expect(outcome.seconds).toBeGreaterThanOrEqual(outcome.phases.connect ?? Infinity);
@@ -80,11 +81,11 @@ describe("tcp", () => {
       asked.push(family);
       return { kind: "down", error: "dns_not_found", detail: "EAI_NODATA", waitedMs: 0 } as const;
     };
-    const { now } = depsOf();
+    const deps = { ...depsOf(), resolve };
     const common = { ...tcpTarget("name.test", 1) };
-    await runProbe({ ...common, type: "tcp" }, { resolve, now }, never);
-    await runProbe({ ...common, type: "tcp4" }, { resolve, now }, never);
-    const outcome = await runProbe({ ...common, type: "tcp6" }, { resolve, now }, never);
+    await runProbe({ ...common, type: "tcp" }, deps, never);
+    await runProbe({ ...common, type: "tcp4" }, deps, never);
+    const outcome = await runProbe({ ...common, type: "tcp6" }, deps, never);
     expect(asked).toEqual([0, 4, 6]);
     expect(outcome).toEqual({
       kind: "down",
@@ -93,6 +94,7 @@ describe("tcp", () => {
       detail: "EAI_NODATA",
       seconds: expect.any(Number),
       phases: {},
+      facts: {},
     });
   });
 
@@ -111,6 +113,7 @@ describe("tcp", () => {
       detail: "ECONNREFUSED",
       seconds: expect.any(Number),
       phases: {},
+      facts: {},
       address: "127.0.0.1",
     });
   });
@@ -159,6 +162,7 @@ describe("tcp", () => {
       detail: "the run was cancelled",
       seconds: expect.any(Number),
       phases: {},
+      facts: {},
     });
   });
 });

@@ -3,9 +3,9 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:f
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { runProbe } from "../../src/probe/index.ts";
-import { depsOf, leftOpen, never, openResources, unixTarget } from "../kit/probe.ts";
+import { depsOf, leftOpen, messageTarget, never, openResources, unixTarget } from "../kit/probe.ts";
 import { bindUnix, type RawSocket } from "../kit/raw-socket.ts";
 
 let folder = "";
@@ -30,6 +30,7 @@ test("a stream listener is up", async () => {
     kind: "up",
     seconds: expect.any(Number),
     phases: { connect: expect.any(Number) },
+    facts: {},
     address: path,
   });
   expect(await leftOpen(before)).toEqual([]);
@@ -75,17 +76,16 @@ test("a path that may not be reached is down, since who may connect is the targe
   mkdirSync(closed);
   chmodSync(closed, 0);
   chmodSync(folder, 0o755);
-  // connect(2) happens within the call, so that root need not stay away for longer.
   const root = process.getuid?.() === 0;
   if (root) process.seteuid?.(65_534);
-  const run = probe(join(closed, "socket"));
+  const outcome = await probe(join(closed, "socket"));
   if (root) process.seteuid?.(0);
-  expect(await run).toMatchObject({ kind: "down", error: "permission_denied", detail: "EACCES" });
+  expect(outcome).toMatchObject({ kind: "down", error: "permission_denied", detail: "EACCES" });
   chmodSync(closed, 0o755);
 });
 
 test("a path that is too long is down with its code", async () => {
-  expect(await probe(join(folder, "x".repeat(200)))).toMatchObject({ error: "_OTHER", detail: "EINVAL" });
+  expect(await probe(join(folder, "x".repeat(200)))).toMatchObject({ error: "_OTHER", detail: "ENAMETOOLONG" });
 });
 
 test("an aborted run is cancelled", async () => {
@@ -93,4 +93,50 @@ test("an aborted run is cancelled", async () => {
   abort.abort();
   const outcome = await runProbe(unixTarget(join(folder, "absent")), depsOf(), abort.signal);
   expect(outcome).toMatchObject({ kind: "not_run", error: "cancelled" });
+});
+
+describe("unixgram and unixpacket", () => {
+  test("are up where such a socket is, and say what it is where it is another", async () => {
+    const types = { unixgram: "dgram", unixpacket: "seqpacket" } as const;
+    for (const [type, socketType] of Object.entries(types) as ["unixgram" | "unixpacket", "dgram" | "seqpacket"][]) {
+      const path = join(folder, type);
+      raws.push(bindUnix(path, socketType, type === "unixgram" ? undefined : 8));
+      const other = join(folder, `${type}-other`);
+      raws.push(bindUnix(other, "stream", 8));
+      // oxlint-disable no-await-in-loop -- one after the other
+      expect(await runProbe(messageTarget(type, path), depsOf(), never)).toMatchObject({ kind: "up", address: path });
+      expect(await runProbe(messageTarget(type, other), depsOf(), never)).toMatchObject({
+        kind: "down",
+        error: "wrong_socket_type",
+        phase: "connect",
+        detail: "EPROTOTYPE",
+      });
+      expect(await runProbe(messageTarget(type, join(folder, "absent")), depsOf(), never)).toMatchObject({
+        error: "socket_not_found",
+      });
+      // oxlint-enable no-await-in-loop
+    }
+  });
+
+  test("what is sent and not expected to be answered is delivered", async () => {
+    const path = join(folder, "log");
+    raws.push(bindUnix(path, "dgram"));
+    const outcome = await runProbe(
+      messageTarget("unixgram", path, { send: "<13>hello", silenceMs: 50 }),
+      depsOf(),
+      never,
+    );
+    expect(outcome).toMatchObject({ kind: "up" });
+  });
+
+  test("an answer that is expected and does not come is a read_timeout", async () => {
+    const path = join(folder, "silent");
+    raws.push(bindUnix(path, "dgram"));
+    const target = messageTarget("unixgram", path, { send: "x", expect: "y", timeoutMs: 150 });
+    expect(await runProbe(target, depsOf(), never)).toMatchObject({
+      kind: "down",
+      error: "read_timeout",
+      phase: "exchange",
+    });
+  });
 });

@@ -5,7 +5,7 @@ import type { Outcome } from "../../src/model/outcome.ts";
 import { createResolver } from "../../src/kernel/resolver.ts";
 import { runProbe } from "../../src/probe/index.ts";
 import { serveNames } from "../kit/name-server.ts";
-import { never, tcpTarget } from "../kit/probe.ts";
+import { depsOf, never, tcpTarget } from "../kit/probe.ts";
 
 /** Runs inside the namespace that resolver.test.ts makes, and prints what it saw as JSON. */
 const now = (): number => performance.now();
@@ -32,7 +32,7 @@ const slowBesideFast = async () => {
   const server = createServer((socket) => socket.resume()).listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
-  const deps = { resolve, now };
+  const deps = { ...depsOf(), resolve };
   const names = Array.from({ length: 30 }, (_, index) => `slow-${index}`);
   // First without timeout, so that however slow the machine is, each has its thread when the clock starts.
   const abort = new AbortController();
