@@ -1,8 +1,13 @@
 import { benchOtlp } from "./otlp.bench.ts";
+import { benchProbes } from "./probes/main.ts";
 import { benchSockets } from "./sockets/main.ts";
 
 /** Each prints its figures with their bars, and is false beyond one. */
-const benches: Readonly<Record<string, () => Promise<boolean>>> = { otlp: benchOtlp, sockets: benchSockets };
+const benches: Readonly<Record<string, () => Promise<boolean>>> = {
+  otlp: benchOtlp,
+  sockets: benchSockets,
+  probes: benchProbes,
+};
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => benches[name] === undefined);

@@ -1,4 +1,4 @@
-import { atMost, type Figure, only } from "./bars.ts";
+import { atMost, type Figure, only } from "../bars.ts";
 import { createNamespace } from "./namespace.ts";
 
 const connections = 40_000;

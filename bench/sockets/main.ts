@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Figure, print } from "./bars.ts";
+import { type Figure, figuresOf, print } from "../bars.ts";
 import { benchEvents } from "./events.ts";
 import { benchMemory } from "./memory.ts";
 import { benchOwners } from "./owners.ts";
@@ -17,15 +17,6 @@ const parts: Readonly<Record<string, (peer: string) => Promise<Figure[]>>> = {
   events: benchEvents,
   owners: benchOwners,
   peers: benchPeers,
-};
-
-/** A part that cannot run is a failure of the benchmark; the others run all the same. */
-const figuresOf = async (name: string, bench: () => Promise<Figure[]>): Promise<Figure[]> => {
-  try {
-    return await bench();
-  } catch (error) {
-    return [{ text: `${name}: ${error instanceof Error ? error.message : String(error)}`, bar: "to run", held: false }];
-  }
 };
 
 /** The sockets' side on established loopback sockets. Needs root (network namespaces) and gcc. False beyond a bar. */

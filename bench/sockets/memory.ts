@@ -1,4 +1,4 @@
-import { atMost, type Figure, megabytes } from "./bars.ts";
+import { atMost, type Figure, megabytes } from "../bars.ts";
 import { createNamespace } from "./namespace.ts";
 
 const sockets = 50_000;

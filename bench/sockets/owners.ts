@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { atMost, type Figure, milliseconds, only } from "./bars.ts";
+import { atMost, type Figure, milliseconds, only } from "../bars.ts";
 import { createNamespace, scriptOf } from "./namespace.ts";
 
 const sockets = 50_000;

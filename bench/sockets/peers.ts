@@ -1,23 +1,18 @@
-import { atLeast, type Figure, median, megabytes, milliseconds, only } from "./bars.ts";
+import { atLeast, type Figure, median, megabytes, milliseconds, only } from "../bars.ts";
+import { peerProgram } from "../peers.ts";
 import { createNamespace } from "./namespace.ts";
 
 const sockets = 10_000;
 const rounds = 3;
 const collections = 20;
 
-const program = (variable: string): string => {
-  const path = process.env[variable];
-  if (path === undefined) throw new Error(`${variable} is not set; remedy: eval "$(.ci/peers)"`);
-  return path;
-};
-
 type Peer = { readonly cpu: number; readonly peak: number; readonly metrics: number };
 type Ours = Readonly<Record<"first" | "cpu" | "peak" | "ss" | "sockets", number>>;
 
 /** Our collection by socket, which is what the peers' series are by, against theirs. */
 export const benchPeers = async (peer: string): Promise<Figure[]> => {
-  const telegraf = [program("SOCKSCOPE_PEER_TELEGRAF"), "3"];
-  const ss2 = [program("SOCKSCOPE_PEER_SS2"), new URL("../peer/ss2_collect.py", import.meta.url).pathname, "1"];
+  const telegraf = [peerProgram("SOCKSCOPE_PEER_TELEGRAF"), "3"];
+  const ss2 = [peerProgram("SOCKSCOPE_PEER_SS2"), new URL("../peer/ss2_collect.py", import.meta.url).pathname, "1"];
   await using namespace = await createNamespace(peer);
   await using _ = await namespace.hold(sockets);
   const collect = (command: readonly string[]): Peer => {

@@ -1,4 +1,4 @@
-import { atLeast, atMost, type Figure, milliseconds, only } from "./bars.ts";
+import { atLeast, atMost, type Figure, milliseconds, only } from "../bars.ts";
 import { createNamespace } from "./namespace.ts";
 
 const sizes = [1000, 10_000, 50_000] as const;

@@ -1,4 +1,4 @@
-import { atLeast, type Figure, milliseconds } from "./bars.ts";
+import { atLeast, type Figure, milliseconds } from "../bars.ts";
 import { createNamespace, selection } from "./namespace.ts";
 
 const sockets = 20_000;

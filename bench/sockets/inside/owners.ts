@@ -3,7 +3,7 @@
 import { createOwners } from "../../../src/collect/owners.ts";
 import { createCgroups } from "../../../src/kernel/cgroups.ts";
 import { createProcesses } from "../../../src/kernel/processes.ts";
-import { median } from "../bars.ts";
+import { median } from "../../bars.ts";
 import { cpuOf, createPipeline, requestsOf, result } from "./pipeline.ts";
 
 const [, sockets = "0"] = process.argv.slice(2);

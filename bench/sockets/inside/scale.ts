@@ -4,7 +4,7 @@
 import { monitorEventLoopDelay, performance } from "node:perf_hooks";
 import { setImmediate, setTimeout } from "node:timers/promises";
 import type { Grouping } from "../../../src/model/config.ts";
-import { median } from "../bars.ts";
+import { median } from "../../bars.ts";
 import { costOf, cpuOf, createCold, createPipeline, dumpByC, requestsOf, result } from "./pipeline.ts";
 
 const [peer = "", groupBy = "endpoint", sockets = "0"] = process.argv.slice(2);

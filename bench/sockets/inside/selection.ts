@@ -2,7 +2,7 @@
 //   selection.ts PEER ports|networks SOCKETS SELECTED
 import { parseNetwork } from "../../../src/model/address.ts";
 import { createSelector } from "../../../src/select/select.ts";
-import { median } from "../bars.ts";
+import { median } from "../../bars.ts";
 import { selection } from "../namespace.ts";
 import { cpuOf, createPipeline, dumpByC, requestsOf, result } from "./pipeline.ts";
 

@@ -23,6 +23,15 @@ export const print = (figures: readonly Figure[]): boolean => {
   return figures.every(({ held }) => held);
 };
 
+/** A part that cannot run is a failure of the benchmark; the others run all the same. */
+export const figuresOf = async (name: string, bench: () => Promise<Figure[]>): Promise<Figure[]> => {
+  try {
+    return await bench();
+  } catch (error) {
+    return [{ text: `${name}: ${error instanceof Error ? error.message : String(error)}`, bar: "to run", held: false }];
+  }
+};
+
 /** NaN of none. */
 export const median = (values: readonly number[]): number =>
   values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
