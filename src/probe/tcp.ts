@@ -19,6 +19,9 @@ export const interleave = (addresses: readonly Address[]): Address[] => {
   return turns.flat().filter((address) => address !== undefined);
 };
 
+/** A reason of its own spares the error that an abort without one makes. */
+const calledOff = "another address has won";
+
 type Connected = Extract<Dialled, { readonly kind: "connected" }>;
 /** An attempt that ended otherwise than by being called off. */
 type Attempt = {
@@ -35,8 +38,9 @@ type Attempt = {
 const race = (run: Run, addresses: readonly Address[], { port, source }: TcpTarget, keep: boolean) =>
   new Promise<Attempt[]>((resolve) => {
     const { deadline, deps } = run;
-    const losers = new AbortController();
-    const signal = AbortSignal.any([run.signal, losers.signal]);
+    // Most targets have one address, and signals are dear.
+    const losers = addresses.length > 1 ? new AbortController() : undefined;
+    const signal = losers === undefined ? run.signal : AbortSignal.any([run.signal, losers.signal]);
     const ended: Attempt[] = [];
     let started = 0;
     let running = 0;
@@ -47,7 +51,7 @@ const race = (run: Run, addresses: readonly Address[], { port, source }: TcpTarg
     const finish = (): void => {
       clearTimeout(timer);
       resolve(ended);
-      losers.abort();
+      losers?.abort(calledOff);
     };
 
     const end = (address: Address, dialled: Dialled, afterMs: number): void => {
