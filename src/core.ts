@@ -14,7 +14,9 @@ import { createResolver } from "./kernel/resolver.ts";
 import type { Attributes, Snapshot } from "./model/columns.ts";
 import type { Config } from "./model/config.ts";
 import type { Log } from "./model/log.ts";
+import type { Outcome } from "./model/outcome.ts";
 import type { RunProbe } from "./model/sources.ts";
+import type { Target } from "./model/target.ts";
 import { runProbe } from "./probe/index.ts";
 
 export type CoreOptions = {
@@ -42,6 +44,22 @@ export const tryLibc = (log: Log): Libc | undefined => {
     );
     return undefined;
   }
+};
+
+/** Reasons that are told; a host that has more of them has told enough. */
+const mostReasons = 20;
+
+/** Says what keeps the agent itself from probing, each reason once. */
+const createNotRunNotes = (log: Log) => {
+  const told = new Set<string>();
+  return (target: Target, outcome: Outcome): Outcome => {
+    if (outcome.kind !== "not_run" || outcome.error === "cancelled") return outcome;
+    const reason = `${outcome.error} (${outcome.detail})`;
+    if (told.has(reason) || told.size >= mostReasons) return outcome;
+    told.add(reason);
+    log("warn", `${target.url} could not be probed, by no fault of its own: ${reason}; said once`);
+    return outcome;
+  };
 };
 
 const resourceOf = async ({ config, file, version }: CoreOptions): Promise<Attributes> => {
@@ -78,6 +96,8 @@ export const createCore = async (
   if (libc !== undefined) mapLargeBuffers(libc);
   const resolver = createResolver({ libc });
   const probeSockets = createProbeSockets({ libc, now });
+  const deps = { resolve: resolver.resolve, sockets: probeSockets, now };
+  const note = createNotRunNotes(log);
   // The reader's timeout would discard what a tick has read so far: the tick's own comes first.
   const ticker = createTicker({}, { timeoutMs: config.collection.timeoutMs * 0.9, clock: Date.now, log });
   const telemetry = createTelemetry({
@@ -119,7 +139,7 @@ export const createCore = async (
     ticker,
     probes,
     readyToProbe: () => probeSockets.ready(),
-    run: (target, signal) => runProbe(target, { resolve: resolver.resolve, sockets: probeSockets, now }, signal),
+    run: async (target, signal) => note(target, await runProbe(target, deps, signal)),
     setSources: async (next) => {
       await setSockets(next);
       await setHost(next);

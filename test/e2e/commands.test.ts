@@ -24,6 +24,32 @@ describe("sockscope once", () => {
     expect(stdout).not.toMatch(/sockscope_|network\.|=/);
   });
 
+  test.skipIf(process.platform !== "linux")(
+    "what keeps the agent itself from probing is said once, with the reason",
+    async () => {
+      const targets = ["tcp://127.0.0.1:1", "tcp://127.0.0.1:2"].map(
+        (target) => `{ target: "${target}", interface: none0 }`,
+      );
+      using file = configFile(`sockets: off\nhost: off\nprobes: { targets: [ ${targets.join(", ")} ] }`);
+      const { code, stdout, stderr } = await sockscope([
+        "once",
+        "-c",
+        file.path,
+        "--for",
+        "50ms",
+        "--log-format",
+        "text",
+      ]);
+      expect(code).toBe(0);
+      const said = stderr.split("\n").filter((line) => line.includes("WARN"));
+      expect(said).toHaveLength(1);
+      expect(said[0]).toMatch(
+        /tcp:\/\/127\.0\.0\.1:[12] could not be probed, by no fault of its own: no_local_address \(ENODEV\); said once$/,
+      );
+      expect(stdout).toMatch(/^tcp:\/\/127\.0\.0\.1:2 +not_run +no_local_address/m);
+    },
+  );
+
   test("as OTLP JSON: exactly one object", async () => {
     using file = configFile("sockets: off");
     const { code, stdout } = await sockscope(["once", "-c", file.path, "--format", "otlp-json", "--for", "50ms"]);
