@@ -149,6 +149,10 @@ const stepFindings = (item: Checked): Finding[] => {
     if (cert && !key) findings.push(keyAt(item, "tls", "needs key_file, the file with its private key", "cert_file"));
     if (key && !cert) findings.push(keyAt(item, "tls", "needs cert_file, the file with its certificate", "key_file"));
   }
+  const type = item.end?.destination.type;
+  // Such a socket answers to a message; an empty one would be the end of a unixpacket connection.
+  if ((type === "unixgram" || type === "unixpacket") && item.has("expect") && !item.has("send"))
+    findings.push(keyAt(item, "expect", "needs send, a message that is answered"));
   if (item.options.steps === undefined) return findings;
   for (const key of ["send", "expect"] as const)
     if (item.has(key)) findings.push(keyAt(item, key, "stands beside steps: write it as a step"));

@@ -136,7 +136,10 @@ export const watchTargets = (options: WatchOptions): Watch => {
   };
 
   const enqueue = (run: () => Promise<void>): Promise<void> => {
-    work = work.then(run);
+    // What nobody foresaw is no reason to watch no more.
+    work = work
+      .then(run)
+      .catch((error: unknown) => log("error", `the configuration could not be changed: ${String(error)}`));
     return work;
   };
 

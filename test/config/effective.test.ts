@@ -294,7 +294,10 @@ describe("round trip", () => {
         { type: "unixgram", url: "unixgram:/run/a", path: "/run/a" } as const,
         { type: "unixpacket", url: "unixpacket:///run/a", path: "/run/a" } as const,
       ),
-      both(message, silence),
+      both(
+        message.filter(({ send, expect: wanted }) => wanted === undefined || send !== undefined),
+        silence,
+      ),
     ),
   );
   const target = fc

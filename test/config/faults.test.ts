@@ -186,6 +186,7 @@ const faults: Readonly<Record<string, readonly string[]>> = {
     "10:107: probes.targets[7].expect: stands beside steps: write it as a step",
     "11:85: probes.targets[8].steps[1].starttls: is in an earlier step too: remove one",
     "12:56: probes.targets[9].steps: must be a list of steps, each a map with send, expect or starttls",
+    "13:52: probes.targets[10].expect: needs send, a message that is answered",
   ],
   "bad-target-ends.yaml": [
     "3:7: probes.targets[0].port: is missing: it must be a whole number from 1 to 65535",
