@@ -1,12 +1,14 @@
 import { spawn } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { connect } from "node:net";
+import { type AddressInfo, connect } from "node:net";
 import { createInterface } from "node:readline";
+import { createServer as createTlsServer } from "node:tls";
 import { expect, test } from "vitest";
 import { cleanEnvironment, root, sockscope } from "../kit/agent.ts";
 import { closedPort, startEcho } from "../kit/loopback.ts";
 import { listenRaw } from "../kit/raw-socket.ts";
+import { certificateOf, tlsFile } from "../kit/tls-files.ts";
 
 const objectsOf = (stdout: string): Record<string, unknown>[] =>
   stdout
@@ -171,4 +173,22 @@ test("a reader that has seen enough is no error", async () => {
   await command.printed;
   command.child.stdout.destroy();
   expect(await command.ended).toBe(0);
+});
+
+test("--tls: a handshake, a verdict on the certificate, and the days it has left", async () => {
+  const server = createTlsServer(certificateOf("server"), (socket) => socket.on("error", () => undefined).resume());
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const url = `tcp://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  try {
+    const trusted = { env: { ...cleanEnvironment(), NODE_EXTRA_CA_CERTS: tlsFile("ca.pem") } };
+    const good = await sockscope(["probe", "--tls", url], trusted);
+    expect(good.code).toBe(0);
+    expect(good.stdout).toMatch(/ {2}up {2}.*\(connect .*, tls .*\).*certificate expires in \d{5}\.\d days$/m);
+    const unknown = await sockscope(["probe", "--tls", url]);
+    expect(unknown.code).toBe(1);
+    expect(unknown.stdout).toMatch(/ {2}down {2}tls_certificate_invalid at tls \(UNABLE_TO_VERIFY_LEAF_SIGNATURE\) /);
+    expect(unknown.stdout).toMatch(/certificate expires in \d{5}\.\d days$/m);
+  } finally {
+    server.close();
+  }
 });
