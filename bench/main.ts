@@ -1,10 +1,10 @@
-import { benchOtlp } from "./otlp.bench.ts";
+import { benchExport } from "./export/main.ts";
 import { benchProbes } from "./probes/main.ts";
 import { benchSockets } from "./sockets/main.ts";
 
 /** Each prints its figures with their bars, and is false beyond one. */
 const benches: Readonly<Record<string, () => Promise<boolean>>> = {
-  otlp: benchOtlp,
+  export: benchExport,
   sockets: benchSockets,
   probes: benchProbes,
 };

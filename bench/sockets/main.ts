@@ -1,4 +1,3 @@
-import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,6 +5,7 @@ import { type Figure, figuresOf, print } from "../bars.ts";
 import { benchEvents } from "./events.ts";
 import { benchMemory } from "./memory.ts";
 import { benchOwners } from "./owners.ts";
+import { buildPeer } from "./peer.ts";
 import { benchPeers } from "./peers.ts";
 import { benchScale } from "./scale.ts";
 import { benchSelection } from "./selection.ts";
@@ -23,15 +23,7 @@ const parts: Readonly<Record<string, (peer: string) => Promise<Figure[]>>> = {
 export const benchSockets = async (): Promise<boolean> => {
   const folder = mkdtempSync(join(tmpdir(), "sockscope-bench-"));
   try {
-    const peer = join(folder, "sock_diag");
-    const source = new URL("../peer/sock_diag.c", import.meta.url).pathname;
-    try {
-      execFileSync("gcc", ["-O2", "-o", peer, source], { stdio: "inherit" });
-    } catch (error) {
-      throw new Error("the benchmark of sockets needs a C compiler; remedy: apt-get install gcc libc6-dev", {
-        cause: error,
-      });
-    }
+    const peer = buildPeer(folder);
     let good = true;
     for (const [name, bench] of Object.entries(parts)) {
       if (!print(await figuresOf(name, () => bench(peer)))) good = false;

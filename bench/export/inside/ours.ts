@@ -1,0 +1,47 @@
+// The agent's whole path: columns, the reader, the encoder, the queue and the sender.
+//   ours.ts URL COMPRESSION
+import { setFlagsFromString } from "node:v8";
+import { inSlices } from "../../../src/collect/reading.ts";
+import { defaults } from "../../../src/config/defaults.ts";
+import { createTelemetry } from "../../../src/export/otel.ts";
+import { createOtlpDestination } from "../../../src/export/otlp-http.ts";
+import { mapLargeBuffers } from "../../../src/kernel/allocator.ts";
+import { loadLibc } from "../../../src/kernel/libc.ts";
+import type { OtlpConfig } from "../../../src/model/config.ts";
+import type { Log } from "../../../src/model/log.ts";
+import { createFlows, resource } from "../load.ts";
+import { measureExports } from "./measure.ts";
+
+const [url = "", compression = "none"] = process.argv.slice(2);
+const exports = 10;
+
+// As the agent's main.ts and core.ts do.
+setFlagsFromString("--optimize-for-size");
+mapLargeBuffers(loadLibc());
+
+const log: Log = (_level, message) => void process.stderr.write(`${message}\n`);
+const { otlp } = defaults;
+const config = {
+  url,
+  compression,
+  headers: {},
+  timeoutMs: 60_000,
+  retry: otlp.retry,
+  queueBytes: otlp.queueMib * 1_048_576,
+} as OtlpConfig;
+const destination = createOtlpDestination(config, { log, userAgent: "bench" });
+const flows = createFlows(Date.now());
+const telemetry = createTelemetry({
+  resource,
+  version: "0.1.0",
+  intervalMs: 3_600_000,
+  timeoutMs: 60_000,
+  collect: async () => ({ time: Date.now(), columns: await inSlices(flows.collect()), observations: [] }),
+  consume: (snapshot) => destination.export(snapshot),
+  log,
+});
+await measureExports(exports, async (tick) => {
+  flows.move(tick);
+  await telemetry.collectNow();
+  await destination.flush(AbortSignal.timeout(60_000));
+});
