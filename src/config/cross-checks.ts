@@ -1,3 +1,4 @@
+import type { z } from "zod";
 import { defaults } from "./defaults.ts";
 import { familyOfRank } from "../model/config.ts";
 import { formatDuration } from "../text/duration.ts";
@@ -42,9 +43,29 @@ const socketFindings = (value: unknown): Finding[] => {
   return selectFindings(placed("include"), placed("exclude"), read);
 };
 
-const otlpFindings = (value: unknown): Finding[] => {
+const otlpTlsFindings = (
+  { endpoint, metrics_endpoint: full, tls }: z.output<typeof otlp>,
+  environment: Environment,
+): Finding[] => {
+  if (tls === undefined) return [];
   const findings: Finding[] = [];
-  const { endpoint, metrics_endpoint: full } = sound(otlp, value) ?? {};
+  const keyAt = (message: string, ...keys: readonly string[]): void =>
+    void findings.push({ path: ["export", "otlp", "tls", ...keys], at: "key", message });
+  const [cert, key] = [tls.cert_file !== undefined, tls.key_file !== undefined];
+  if (cert && !key) keyAt("needs key_file, the file with its private key", "cert_file");
+  if (key && !cert) keyAt("needs cert_file, the file with its certificate", "key_file");
+  const written = full ?? endpoint;
+  const url = written?.url ?? environment.url?.value ?? defaults.otlp.endpoint;
+  const origin = written === undefined ? ` (${environment.url?.variable ?? "the default"})` : "";
+  if (!url.startsWith("https:"))
+    keyAt(`is for https:// only, and the endpoint is an http:// one${origin}: write https://, or remove tls`);
+  return findings;
+};
+
+const otlpFindings = (value: unknown, environment: Environment): Finding[] => {
+  const read = sound(otlp, value);
+  const findings = read === undefined ? [] : otlpTlsFindings(read, environment);
+  const { endpoint, metrics_endpoint: full } = read ?? {};
   if (endpoint !== undefined && full !== undefined)
     findings.push({
       path: ["export", "otlp", "metrics_endpoint"],
@@ -75,6 +96,6 @@ export const crossCheck = (file: unknown, environment: Environment): Finding[] =
     ...networkFindings(mapOf(networks)),
     ...rankFindings(sockets),
     ...socketFindings(sockets),
-    ...otlpFindings(mapOf(destinations)["otlp"]),
+    ...otlpFindings(mapOf(destinations)["otlp"], environment),
   ];
 };

@@ -70,10 +70,11 @@ const entryIn = ({ side, ...entry }: SelectEntry): YamlMap => {
   return given(endKeys.some((key) => written[key] !== undefined) ? { ...written, side } : written);
 };
 
-const otlpIn = ({ url, compression, headers, timeoutMs, retry, queueBytes }: OtlpConfig): YamlMap => {
+const otlpIn = ({ url, tls, compression, headers, timeoutMs, retry, queueBytes }: OtlpConfig): YamlMap => {
   const base = baseOf(url);
   return {
     ...(base === undefined ? { metrics_endpoint: url } : { endpoint: base }),
+    ...(tls === undefined ? {} : { tls: tlsIn(tls) }),
     protocol: "http/protobuf",
     compression,
     headers: Object.fromEntries(Object.keys(headers).map((name) => [name, "***"])),

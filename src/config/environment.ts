@@ -19,6 +19,10 @@ export type Environment = {
   readonly headers: Sourced<OtlpConfig["headers"]> | undefined;
   readonly compression: Sourced<OtlpConfig["compression"]> | undefined;
   readonly exportTimeoutMs: Sourced<number> | undefined;
+  /** Files in PEM form. A client's certificate and key come together or not at all. */
+  readonly caFile: Sourced<string> | undefined;
+  readonly certFile: Sourced<string> | undefined;
+  readonly keyFile: Sourced<string> | undefined;
   /** Variables that were ignored, and why; a sentence each, without values. */
   readonly warnings: readonly string[];
 };
@@ -35,6 +39,14 @@ export const variables = {
   OTEL_EXPORTER_OTLP_COMPRESSION: "The same, where the one above is not set.",
   OTEL_EXPORTER_OTLP_METRICS_TIMEOUT: "How long a request may take, in ms.",
   OTEL_EXPORTER_OTLP_TIMEOUT: "The same, where the one above is not set.",
+  OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE:
+    "For https://: a PEM file with the certificates that are trusted, relative to the working directory.",
+  OTEL_EXPORTER_OTLP_CERTIFICATE: "The same, where the one above is not set.",
+  OTEL_EXPORTER_OTLP_METRICS_CLIENT_CERTIFICATE:
+    "For https://: a PEM file with the certificate that is shown to the receiver.",
+  OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: "The same, where the one above is not set.",
+  OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY: "A PEM file with its private key, without a passphrase.",
+  OTEL_EXPORTER_OTLP_CLIENT_KEY: "The same, where the one above is not set.",
   OTEL_EXPORTER_OTLP_METRICS_PROTOCOL: "Only `http/protobuf`.",
   OTEL_EXPORTER_OTLP_PROTOCOL: "The same, where the one above is not set.",
   OTEL_METRIC_EXPORT_INTERVAL: "`collection.interval`, in ms.",
@@ -45,6 +57,14 @@ export const variables = {
 } as const;
 
 type Variable = keyof typeof variables;
+type ExporterVariable =
+  | "HEADERS"
+  | "COMPRESSION"
+  | "TIMEOUT"
+  | "PROTOCOL"
+  | "CERTIFICATE"
+  | "CLIENT_CERTIFICATE"
+  | "CLIENT_KEY";
 
 const milliseconds =
   (min: number) =>
@@ -100,11 +120,8 @@ export const readEnvironment = (env: Env): Environment => {
     return value === undefined ? undefined : { value, variable };
   };
   /** The variable for metrics, else the one for all signals. */
-  const ofExporter = <T>(
-    name: "HEADERS" | "COMPRESSION" | "TIMEOUT" | "PROTOCOL",
-    parse: (text: string) => T | undefined,
-    allowed: string,
-  ) => read(`${otlp}METRICS_${name}`, parse, allowed) ?? read(`${otlp}${name}`, parse, allowed);
+  const ofExporter = <T>(name: ExporterVariable, parse: (text: string) => T | undefined, allowed: string) =>
+    read(`${otlp}METRICS_${name}`, parse, allowed) ?? read(`${otlp}${name}`, parse, allowed);
 
   const pairs = "percent-encoded pairs, as in name=value,name2=value2";
   const url = "an http:// or https:// URL without user and password";
@@ -115,6 +132,14 @@ export const readEnvironment = (env: Env): Environment => {
     attributes.set(name, { value, variable: "OTEL_RESOURCE_ATTRIBUTES" });
   const service = read("OTEL_SERVICE_NAME", (text) => text, "text");
   if (service !== undefined) attributes.set("service.name", service);
+  const file = (name: ExporterVariable) =>
+    ofExporter(name, (text) => (text.includes("\0") ? undefined : text), "the name of a file");
+  const [certFile, keyFile] = [file("CLIENT_CERTIFICATE"), file("CLIENT_KEY")];
+  const alone = certFile === undefined ? keyFile : keyFile === undefined ? certFile : undefined;
+  if (alone !== undefined)
+    warnings.push(
+      `${alone.variable} is ignored: it needs ${otlp}CLIENT_${certFile === undefined ? "CERTIFICATE" : "KEY"}.`,
+    );
   ofExporter("PROTOCOL", word("http/protobuf"), "http/protobuf, which is what sockscope speaks");
   return {
     intervalMs: read("OTEL_METRIC_EXPORT_INTERVAL", milliseconds(shortestIntervalMs), `${ms} ${shortestIntervalMs}`),
@@ -126,6 +151,9 @@ export const readEnvironment = (env: Env): Environment => {
     headers: ofExporter("HEADERS", parseHeaders, `${pairs}, with names and values that HTTP allows`),
     compression: ofExporter("COMPRESSION", word("gzip", "none"), "gzip or none"),
     exportTimeoutMs: ofExporter("TIMEOUT", milliseconds(1), `${ms} 1`),
+    caFile: file("CERTIFICATE"),
+    certFile: alone === undefined ? certFile : undefined,
+    keyFile: alone === undefined ? keyFile : undefined,
     warnings,
   };
 };

@@ -11,8 +11,9 @@ import { defaults } from "./defaults.ts";
 import { formatDuration } from "../text/duration.ts";
 import type { Environment, Sourced } from "./environment.ts";
 import type { File } from "./schema.ts";
+import type { TlsOptions } from "../model/target.ts";
 import type { SelectFields } from "./select.ts";
-import { inheritedOf, type PlacedFields, targetNotes, targetOf } from "./targets.ts";
+import { inheritedOf, type PlacedFields, targetNotes, targetOf, tlsOf } from "./targets.ts";
 
 /** The configuration, and what the user should know of how it came about, a sentence each. */
 export type Parsed = { readonly config: Config; readonly notes: readonly string[] };
@@ -77,19 +78,36 @@ const socketsOf = (sockets: File["sockets"]): SocketsConfig | "off" => {
 const sockstatOf = (host: File["host"]): boolean =>
   typeof host === "boolean" ? host : (host?.sockstat ?? defaults.sockstat);
 
-const otlpOf = (file: File, environment: Environment, choose: Choose): OtlpConfig | undefined => {
+/** A pair of certificate and key is the file's or the environment's, never one of each. */
+const otlpTlsOf = (file: File, path: string, environment: Environment, choose: Choose): TlsOptions | undefined => {
+  const fields = file.export?.otlp?.tls;
+  const own = fields && tlsOf(fields, path);
+  const pair = own?.certFile === undefined ? environment : undefined;
+  const at = "export.otlp.tls";
+  const given = {
+    caFile: choose(own?.caFile, environment.caFile, `${at}.ca_file`),
+    certFile: choose(own?.certFile, environment.certFile, `${at}.cert_file`),
+    keyFile: own?.keyFile ?? pair?.keyFile?.value,
+  };
+  if (own === undefined && Object.values(given).every((chosen) => chosen === undefined)) return undefined;
+  return { ...given, serverName: own?.serverName, insecure: own?.insecure ?? false };
+};
+
+const otlpOf = (file: File, path: string, environment: Environment, choose: Choose): OtlpConfig | undefined => {
   if (file.export?.otlp === undefined && environment.url === undefined) return undefined;
   const own = file.export?.otlp ?? {};
   const retry = own.retry_on_failure;
   const standard = defaults.otlp;
   const written = own.metrics_endpoint ?? own.endpoint;
+  const url =
+    choose(
+      written?.url,
+      environment.url,
+      own.endpoint === undefined ? "export.otlp.metrics_endpoint" : "export.otlp.endpoint",
+    ) ?? `${standard.endpoint}/v1/metrics`;
   return {
-    url:
-      choose(
-        written?.url,
-        environment.url,
-        own.endpoint === undefined ? "export.otlp.metrics_endpoint" : "export.otlp.endpoint",
-      ) ?? `${standard.endpoint}/v1/metrics`,
+    url,
+    tls: url.startsWith("https:") ? otlpTlsOf(file, path, environment, choose) : undefined,
     compression: choose(own.compression, environment.compression, "export.otlp.compression") ?? standard.compression,
     headers: choose(own.headers, environment.headers, "export.otlp.headers") ?? {},
     timeoutMs: choose(own.timeout, environment.exportTimeoutMs, "export.otlp.timeout") ?? standard.timeoutMs,
@@ -104,8 +122,16 @@ const otlpOf = (file: File, environment: Environment, choose: Choose): OtlpConfi
   };
 };
 
-/** Fills in what the file leaves open, from the environment and then from the defaults; `targets` are those of all files. */
-export const normalise = (file: File, environment: Environment, targets: readonly PlacedFields[]): Parsed => {
+/**
+ * Fills in what the file leaves open, from the environment and then from the defaults; `targets` are those of all
+ * files, and files that the file names are found beside `path`, its own.
+ */
+export const normalise = (
+  file: File,
+  path: string,
+  environment: Environment,
+  targets: readonly PlacedFields[],
+): Parsed => {
   const notes = [...environment.warnings];
   const choose: Choose = (own, given, key) => {
     if (own !== undefined && given !== undefined) notes.push(`${key} in the file wins over ${given.variable}.`);
@@ -126,7 +152,7 @@ export const normalise = (file: File, environment: Environment, targets: readonl
     sockets: socketsOf(file.sockets),
     host: { sockstat: sockstatOf(file.host) },
     export: {
-      otlp: otlpOf(file, environment, choose),
+      otlp: otlpOf(file, path, environment, choose),
       prometheus: prometheus === undefined ? undefined : (prometheus.listen ?? defaults.listen),
     },
   };

@@ -13,7 +13,7 @@ import { checkTargets, type TargetList } from "./target-checks.ts";
 import { readTargetFile, writtenIn } from "./target-file.ts";
 import { type Inherited, inheritedOf } from "./targets.ts";
 
-/** What a file that a target names has to hold, and with which certificate a private key has to go. */
+/** What a file that a target or a destination names has to hold, and with which certificate a private key has to go. */
 export type TlsFile = {
   readonly holds: "authorities" | "certificate" | "key";
   readonly file: string;
@@ -47,7 +47,7 @@ export type Reading = {
   readonly faults: readonly ConfigFault[];
   /** By file of targets, the other ones that have a name of it first. */
   readonly rivals: ReadonlyMap<string, readonly string[]>;
-  /** What the targets name, also where there are faults. */
+  /** What targets and destinations name, also where there are faults. */
   readonly tlsFiles: readonly TlsFile[];
 };
 
@@ -71,25 +71,57 @@ type Listed = TargetList & { readonly source: Source; readonly reading: Document
 
 const tlsKeys = { ca_file: "authorities", cert_file: "certificate", key_file: "key" } as const;
 
-const tlsFilesOf = ({ source, reading, targets }: Listed): TlsFile[] =>
-  targets.flatMap(({ path, raw }) => {
-    const tls = mapOf(mapOf(raw)["tls"]);
-    return (["ca_file", "cert_file", "key_file"] as const).flatMap((key): TlsFile[] => {
-      const written = tls[key];
-      if (typeof written !== "string" || written === "") return [];
-      const at: Path = [...path, "tls", key];
-      const certificate = tls["cert_file"];
-      return [
-        {
-          holds: tlsKeys[key],
-          file: beside(source.file, written),
-          certificate:
-            key === "key_file" && typeof certificate === "string" ? beside(source.file, certificate) : undefined,
-          fault: (message) => reading.place({ path: at, at: "value", message }),
-        },
-      ];
-    });
+/** The files that a block `tls` at this path names. */
+const tlsFilesIn = (written: unknown, path: Path, file: string, reading: DocumentReading<unknown>): TlsFile[] => {
+  const tls = mapOf(written);
+  return (["ca_file", "cert_file", "key_file"] as const).flatMap((key): TlsFile[] => {
+    const named = tls[key];
+    if (typeof named !== "string" || named === "") return [];
+    const certificate = tls["cert_file"];
+    return [
+      {
+        holds: tlsKeys[key],
+        file: beside(file, named),
+        certificate: key === "key_file" && typeof certificate === "string" ? beside(file, certificate) : undefined,
+        fault: (message) => reading.place({ path: [...path, key], at: "value", message }),
+      },
+    ];
   });
+};
+
+const tlsFilesOf = ({ source, reading, targets }: Listed): TlsFile[] =>
+  targets.flatMap(({ path, raw }) => tlsFilesIn(mapOf(raw)["tls"], [...path, "tls"], source.file, reading));
+
+/** The files that variables name; the fault of one has the variable in the path's place. */
+const environmentFiles = (file: string, { caFile, certFile, keyFile }: Environment): TlsFile[] =>
+  (
+    [
+      ["authorities", caFile],
+      ["certificate", certFile],
+      ["key", keyFile],
+    ] as const
+  ).flatMap(([holds, named]) =>
+    named === undefined
+      ? []
+      : {
+          holds,
+          file: named.value,
+          certificate: holds === "key" ? certFile?.value : undefined,
+          fault: (message) => ({ file, line: 1, column: 1, path: named.variable, message }),
+        },
+  );
+
+/** The files of `export.otlp`, and of the environment where they are used. */
+const exportFilesOf = ({ document, source, environment }: Main): TlsFile[] => {
+  if (!document.whole) return [];
+  const otlp = mapOf(mapOf(mapOf(document.value)["export"])["otlp"]);
+  const own = tlsFilesIn(otlp["tls"], ["export", "otlp", "tls"], source.file, document);
+  const written = otlp["metrics_endpoint"] ?? otlp["endpoint"] ?? environment.url?.value;
+  if (typeof written !== "string" || !/^\s*https:/i.test(written)) return own;
+  const isOwn = (holds: TlsFile["holds"]): boolean =>
+    own.some((named) => (named.holds === "authorities") === (holds === "authorities"));
+  return [...own, ...environmentFiles(source.file, environment).filter(({ holds }) => !isOwn(holds))];
+};
 
 /** Reads the configuration with these files of targets, and finds every fault of all of them. */
 export const readConfig = (main: Main, targetFiles: readonly Source[]): Reading => {
@@ -105,12 +137,12 @@ export const readConfig = (main: Main, targetFiles: readonly Source[]): Reading 
       reading.faults(file === undefined ? [...others, ...findings] : findings),
     ),
     rivals: new Map(checked.map(({ source: { file }, rivals }) => [file, rivals])),
-    tlsFiles: checked.flatMap(tlsFilesOf),
+    tlsFiles: [...checked.flatMap(tlsFilesOf), ...exportFilesOf(main)],
   };
   const { data } = document;
   if (result.faults.length > 0 || data === undefined) return { ...result, parsed: undefined };
   const targets = checked.flatMap(({ source: { file }, fields }) => fields.map((each) => ({ fields: each, file })));
-  return { ...result, parsed: normalise(data, environment, targets) };
+  return { ...result, parsed: normalise(data, source.file, environment, targets) };
 };
 
 /**

@@ -28,7 +28,7 @@ import {
 } from "./kinds.ts";
 import { parseBaseUrl, parseMetricsUrl } from "./otlp-url.ts";
 import { namedNetworks, select } from "./select.ts";
-import { filePath, shortestIntervalMs, span, target } from "./target-schema.ts";
+import { filePath, shortestIntervalMs, span, target, tlsBlock } from "./target-schema.ts";
 
 const interval = (description: string, ms: number) =>
   optional(duration(shortestIntervalMs), `${description} At least 100ms.`, formatDuration(ms));
@@ -261,6 +261,7 @@ export const otlp = block({
     parsed(parseMetricsUrl, /^https?:\/\//),
     "Full URL of the receiver, used as it is, instead of endpoint.",
   ),
+  tls: optional(tlsBlock("receiver"), "For https://: what is trusted, and what the receiver is shown."),
   protocol: optional(oneOf(["http/protobuf"]), "How requests are encoded.", "http/protobuf"),
   compression: optional(oneOf(["gzip", "none"]), "How requests are compressed.", defaults.otlp.compression),
   headers: optional(headers, "Headers of every request. Their values are secrets: never logged, never printed."),

@@ -76,16 +76,23 @@ const refuseEnd = (fields: Fields, context: z.RefinementCtx): void => {
 
 const endMap = block(endShape).superRefine(refuseEnd, always).transform(endOf);
 
-const tlsFields = block({
-  ca_file: optional(filePath, "PEM file with the certificates that are trusted, instead of those that Node.js brings."),
-  cert_file: optional(filePath, "PEM file with the certificate that is shown to the target, with key_file."),
-  key_file: optional(filePath, "PEM file with its private key, without a passphrase."),
-  server_name_override: optional(
-    refusing((name) => hostFault(name), "the name of a host"),
-    "The name that the target is asked for and that its certificate must have. By default the host.",
-  ),
-  insecure_skip_verify: optional(onOff(), "Accepts any certificate.", "off"),
-});
+/** `tls`; `peer` is the other end. */
+export const tlsBlock = (peer: string) =>
+  block({
+    ca_file: optional(
+      filePath,
+      "PEM file with the certificates that are trusted, instead of those of Node.js and of the system.",
+    ),
+    cert_file: optional(filePath, `PEM file with the certificate that is shown to the ${peer}, with key_file.`),
+    key_file: optional(filePath, "PEM file with its private key, without a passphrase."),
+    server_name_override: optional(
+      refusing((name) => hostFault(name), "the name of a host"),
+      `The name that the ${peer} is asked for and that its certificate must have. By default the host.`,
+    ),
+    insecure_skip_verify: optional(onOff(), "Accepts any certificate.", "off"),
+  });
+
+const tlsFields = tlsBlock("target");
 
 export type TlsFields = z.output<typeof tlsFields>;
 

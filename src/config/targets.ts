@@ -17,7 +17,8 @@ export const inheritedOf = (
 /** The fields of a target, and the file that they are in. */
 export type PlacedFields = { readonly fields: TargetFields; readonly file: string };
 
-const tlsOf = (tls: TlsFields, file: string): TlsOptions => {
+/** The options of TLS; files that they name are found beside `file`. */
+export const tlsOf = (tls: TlsFields, file: string): TlsOptions => {
   const path = (written: string | undefined): string | undefined =>
     written === undefined ? undefined : beside(file, written);
   return {

@@ -7,7 +7,6 @@ export const unbuiltKeys: Readonly<Record<string, string>> = {
   "paths.sys": "remove it",
   "sockets.namespaces": "remove it",
   "host.netstat": "remove it",
-  "export.otlp.tls": "remove it",
   "export.otlp.temporality": "remove it, the temporality is cumulative",
   "export.otlp.sending_queue.storage": "remove it, requests wait in memory",
   "export.otlp.sending_queue.newest_first": "remove it",

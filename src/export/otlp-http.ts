@@ -1,8 +1,11 @@
 import { Socket } from "node:net";
 import { unescape } from "node:querystring";
+import { checkServerIdentity, type SecureContext } from "node:tls";
 import { buildConnector, Pool } from "undici";
 import type { OtlpConfig } from "../model/config.ts";
 import type { Log } from "../model/log.ts";
+import type { TlsOptions } from "../model/target.ts";
+import { namesOf, secureContextOf } from "../tls/secure-context.ts";
 import { orAborted } from "./otlp-abort.ts";
 import { OtlpDestination } from "./otlp-destination.ts";
 import { DeliveryReport } from "./otlp-report.ts";
@@ -46,20 +49,104 @@ const first = (header: string | string[] | undefined): string | undefined =>
 const isClosed = (error: unknown): boolean =>
   error instanceof Error && "code" in error && /^(?:UND_ERR_SOCKET|ECONNRESET|EPIPE)$/.test(String(error.code));
 
+/** The files of TLS cannot be read or used, for a reason that `code` ends with. */
+class TlsFilesError extends Error {
+  override readonly name = "TlsFilesError";
+  readonly code: string;
+  constructor(cause: unknown) {
+    super("the files of export.otlp.tls cannot be used", { cause });
+    const code = cause instanceof Error && "code" in cause ? String(cause.code) : "unknown error";
+    this.code = `ERR_TLS_FILES ${code}`;
+  }
+}
+
+type Dial = ReturnType<typeof buildConnector>;
+
+const plainDial = (): Dial => buildConnector({ timeout: longestDialMs, allowH2: false });
+
+/** With a cache of sessions of its own: one that is resumed would go on with the certificates that it began with. */
+const secureDial = (secureContext: SecureContext, host: string, tls: TlsOptions): Dial => {
+  const names = namesOf(host, tls);
+  const dial = buildConnector({
+    timeout: longestDialMs,
+    allowH2: false,
+    secureContext,
+    rejectUnauthorized: !tls.insecure,
+    // By Node's own choice an address in server_name_override would be verified only as SNI, which has none.
+    checkServerIdentity: (_host, certificate) => checkServerIdentity(names.host, certificate),
+  });
+  return (options, callback) => dial({ ...options, ...names }, callback);
+};
+
+type ConnectionParts = {
+  readonly url: URL;
+  readonly tls: TlsOptions | undefined;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly monotonic: () => number;
+};
+
+const standardTls: TlsOptions = {
+  caFile: undefined,
+  certFile: undefined,
+  keyFile: undefined,
+  serverName: undefined,
+  insecure: false,
+};
+
 /** One connection to the origin of a URL, opened with the first request and kept alive between requests. */
 class HttpConnection {
+  readonly #parts: ConnectionParts;
   readonly #path: string;
-  readonly #headers: Readonly<Record<string, string>>;
-  readonly #pool: Pool;
+  #pool: Pool | undefined;
+  /** What the pool was opened with. */
+  #context: SecureContext | undefined;
   /** undici looks at a signal only once it is connected: until then the socket has to be destroyed. */
   #dialing: Socket | undefined;
   #dials = 0;
+  #isClosed = false;
 
-  constructor(url: URL, headers: Readonly<Record<string, string>>) {
-    this.#path = url.pathname + url.search;
-    this.#headers = headers;
-    const dial = buildConnector({ timeout: longestDialMs, allowH2: false });
-    this.#pool = new Pool(url.origin, {
+  constructor(parts: ConnectionParts) {
+    this.#parts = parts;
+    this.#path = parts.url.pathname + parts.url.search;
+  }
+
+  /** Rejects where no complete answer came, and as soon as the signal aborts, whatever the connection is doing. */
+  readonly post = async (body: Uint8Array, signal: AbortSignal): Promise<Reply> => {
+    const pool = await orAborted(this.#open(), signal);
+    const dials = this.#dials;
+    try {
+      return await this.#request(pool, body, signal);
+    } catch (error) {
+      // The server closed the idle connection just as it was used again: no outage, so no pause and no log line.
+      if (signal.aborted || this.#dials !== dials || !isClosed(error)) throw error;
+      return await this.#request(pool, body, signal);
+    }
+  };
+
+  /** For after the last request has ended. */
+  readonly close = (): void => {
+    this.#isClosed = true;
+    this.#pool?.destroy().catch(() => undefined);
+  };
+
+  /** The pool; a new one after the files of TLS have changed, since a connection keeps what it was opened with. */
+  async #open(): Promise<Pool> {
+    const { url, tls = standardTls, monotonic } = this.#parts;
+    if (url.protocol !== "https:") return (this.#pool ??= this.#poolOf(plainDial()));
+    const context = await secureContextOf(tls, monotonic()).catch((error: unknown) => {
+      throw new TlsFilesError(error);
+    });
+    if (this.#pool !== undefined && this.#context === context) return this.#pool;
+    this.#pool?.destroy().catch(() => undefined);
+    this.#context = context;
+    this.#pool = this.#poolOf(secureDial(context, url.hostname.replace(/^\[|\]$/g, ""), tls));
+    // The files were read while it was closed.
+    if (this.#isClosed) this.close();
+    return this.#pool;
+  }
+
+  #poolOf(dial: Dial): Pool {
+    return new Pool(this.#parts.url.origin, {
       connections: 1,
       // The caller's signal bounds the whole request.
       headersTimeout: 0,
@@ -76,25 +163,9 @@ class HttpConnection {
     });
   }
 
-  /** Rejects where no complete answer came, and as soon as the signal aborts, whatever the connection is doing. */
-  readonly post = async (body: Uint8Array, signal: AbortSignal): Promise<Reply> => {
-    const dials = this.#dials;
-    try {
-      return await this.#request(body, signal);
-    } catch (error) {
-      // The server closed the idle connection just as it was used again: no outage, so no pause and no log line.
-      if (signal.aborted || this.#dials !== dials || !isClosed(error)) throw error;
-      return await this.#request(body, signal);
-    }
-  };
-
-  /** For after the last request has ended. */
-  readonly close = (): void => {
-    this.#pool.destroy().catch(() => undefined);
-  };
-
-  async #request(body: Uint8Array, signal: AbortSignal): Promise<Reply> {
-    const request = this.#pool.request({ method: "POST", path: this.#path, headers: this.#headers, body, signal });
+  async #request(pool: Pool, body: Uint8Array, signal: AbortSignal): Promise<Reply> {
+    const { headers: own } = this.#parts;
+    const request = pool.request({ method: "POST", path: this.#path, headers: own, body, signal });
     const answer = await orAborted(request, signal).catch((error: unknown) => {
       if (signal.aborted) this.#dialing?.destroy(new Error("aborted"));
       throw error;
@@ -144,7 +215,7 @@ export const createOtlpDestination = (config: OtlpConfig, dependencies: OtlpDepe
   return new OtlpDestination({
     config,
     host,
-    connection: new HttpConnection(url, headers),
+    connection: new HttpConnection({ url, tls: config.tls, headers, monotonic }),
     report: new DeliveryReport(log, { host, isTls }, secrets),
     clocks: { now, monotonic, random },
     maxRequestBytes,

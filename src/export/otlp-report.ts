@@ -18,8 +18,10 @@ const schemeRemedy = ({ status, reason }: Failed | Refused, isTls: boolean): str
   if (isTls) {
     if (/^(?:EPROTO|ERR_SSL_(?:WRONG_VERSION|PACKET_LENGTH|HTTP_REQUEST))/.test(reason))
       return "if this port speaks plain HTTP, write http:// in export.otlp.endpoint";
+    if (reason.includes("_ALERT_"))
+      return "it refuses the handshake: if it wants a certificate, name one in export.otlp.tls.cert_file";
     if (/CERT|SELF_SIGNED|UNABLE_TO_/.test(reason))
-      return "check the destination's certificate; NODE_EXTRA_CA_CERTS names a file of further authorities";
+      return "check the destination's certificate; export.otlp.tls.ca_file names a file of the authorities to trust";
   } else if (status === 400 ? /HTTPS (?:server|port)/i.test(reason) : status === undefined && isNoHttp(reason)) {
     return "for a TLS port write https:// in export.otlp.endpoint; of a collector's ports the one for HTTP is 4318";
   }
@@ -40,6 +42,7 @@ const statusRemedy = ({ status = 0, reason }: Failed | Refused): string | undefi
 };
 
 const reachRemedy = ({ reason }: Failed | Refused): string | undefined => {
+  if (reason.startsWith("ERR_TLS_FILES")) return "check the files of export.otlp.tls";
   if (reason === "ECONNREFUSED") return "check that it runs and listens there";
   if (reason === "ENOTFOUND" || reason === "EAI_AGAIN") return "check the host of export.otlp.endpoint";
   if (/^(?:EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|UND_ERR_CONNECT_TIMEOUT)$/.test(reason))

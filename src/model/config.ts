@@ -2,7 +2,7 @@ import type { Network } from "./address.ts";
 import type { Attributes } from "./columns.ts";
 import type { ConnectionState } from "./connection-state.ts";
 import type { SocketProtocol } from "./socket.ts";
-import type { Target } from "./target.ts";
+import type { Target, TlsOptions } from "./target.ts";
 
 /** The effective configuration: defaults filled in, durations in ms, every target complete. `config/` makes it from YAML. */
 export type Config = {
@@ -142,6 +142,8 @@ export type SocketsConfig = {
 export type OtlpConfig = {
   /** The full URL that requests go to. */
   readonly url: string;
+  /** Only of an `https://` URL; undefined: as it is without settings. */
+  readonly tls: TlsOptions | undefined;
   readonly compression: "gzip" | "none";
   /** Values are secrets: never logged, never printed. */
   readonly headers: Readonly<Record<string, string>>;

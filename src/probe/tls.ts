@@ -1,53 +1,10 @@
-import { readFile, stat } from "node:fs/promises";
-import { isIP, type Socket } from "node:net";
-import { connect, createSecureContext, getCACertificates, type SecureContext, type TLSSocket } from "node:tls";
+import type { Socket } from "node:net";
+import { connect, type SecureContext, type TLSSocket } from "node:tls";
 import type { TargetError } from "../model/outcome.ts";
 import type { TlsOptions } from "../model/target.ts";
+import { namesOf, secureContextOf } from "../tls/secure-context.ts";
 import { codeOf, failureOf } from "./errors.ts";
 import type { Run, Trouble } from "./run.ts";
-
-/** Files are looked at for a change no more often than this, so that renewed ones are used without a reload. */
-const staleMs = 10_000;
-
-type Cached = { readonly context: SecureContext; readonly stamp: string; checkedAt: number };
-
-/** By the names of the files. */
-const contexts = new Map<string, Cached>();
-
-/** What the system trusts, beside the list that Node was built with and NODE_EXTRA_CA_CERTS. */
-const trusted = (): string[] => [...getCACertificates("default"), ...getCACertificates("system")];
-
-const filesOf = ({ caFile, certFile, keyFile }: TlsOptions): readonly (string | undefined)[] => [
-  caFile,
-  certFile,
-  keyFile,
-];
-
-const stampOf = async (file: string | undefined): Promise<string> => {
-  if (file === undefined) return "";
-  const { mtimeMs, size, ino } = await stat(file);
-  return `${mtimeMs} ${size} ${ino}`;
-};
-
-const read = async (file: string | undefined): Promise<Buffer | undefined> =>
-  file === undefined ? undefined : readFile(file);
-
-/** Certificates and key of the files. Throws what reading them throws, and what OpenSSL says of them. */
-const contextOf = async (options: TlsOptions, now: number): Promise<SecureContext> => {
-  const files = filesOf(options);
-  const key = JSON.stringify(files);
-  const cached = contexts.get(key);
-  if (cached !== undefined && now - cached.checkedAt < staleMs) return cached.context;
-  const stamp = (await Promise.all(files.map(stampOf))).join("\n");
-  if (cached !== undefined && cached.stamp === stamp) {
-    cached.checkedAt = now;
-    return cached.context;
-  }
-  const [ca, cert, privateKey] = await Promise.all(files.map(read));
-  const context = createSecureContext({ ca: ca ?? trusted(), cert, key: privateKey });
-  contexts.set(key, { context, stamp, checkedAt: now });
-  return context;
-};
 
 /** Seconds until the first certificate of the peer's chain expires. */
 const expiryOf = (socket: TLSSocket): number | undefined => {
@@ -90,16 +47,10 @@ const verificationTrouble = (socket: TLSSocket): Trouble | undefined => {
   return down(certificateErrors[code] ?? "tls_certificate_invalid", code);
 };
 
-/** Neither a zone nor an address is a name that a certificate or SNI (RFC 6066 section 3) knows. */
-const namesOf = (host: string | undefined, { serverName }: TlsOptions) => {
-  const name = serverName ?? host?.replace(/%.*$/s, "") ?? "localhost";
-  return { host: name, servername: isIP(name) === 0 ? name : "" };
-};
-
 /** What a handshake needs, read and parsed before it; or why it cannot be had. */
 export const prepareTls = async (options: TlsOptions, run: Run): Promise<SecureContext | Trouble> => {
   try {
-    return await contextOf(options, run.deps.now());
+    return await secureContextOf(options, run.deps.now());
   } catch (error) {
     const detail = `the files of tls cannot be used: ${codeOf(error)}`;
     return { failure: { kind: "not_run", error: "_OTHER" }, detail };

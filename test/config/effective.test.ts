@@ -314,8 +314,14 @@ describe("round trip", () => {
       };
       return { ...common, ...destination, ...bounded };
     });
-  const otlp: fc.Arbitrary<OtlpConfig> = fc.record({
-    url: fc.constantFrom("http://h:4318/v1/metrics", "https://h/base/v1/metrics", "http://h/", "http://h/v1/metrics/"),
+  const otlpEnd = fc.oneof(
+    fc.record({
+      url: fc.constantFrom("http://h:4318/v1/metrics", "http://h/", "http://h/v1/metrics/"),
+      tls: fc.constant(undefined),
+    }),
+    fc.record({ url: fc.constantFrom("https://h/base/v1/metrics", "https://h/"), tls: maybe(tls) }),
+  );
+  const otlpRest: fc.Arbitrary<Omit<OtlpConfig, "url" | "tls">> = fc.record({
     compression: fc.constantFrom("gzip", "none"),
     headers: fc
       .dictionary(fc.stringMatching(/^[a-z][a-z-]{0,8}[a-z]$/), fc.string(), { noNullPrototype: true })
@@ -330,6 +336,7 @@ describe("round trip", () => {
     }),
     queueBytes: fc.integer({ min: 1, max: 65_536 }).map((mib) => mib * 1_048_576),
   });
+  const otlp: fc.Arbitrary<OtlpConfig> = both(otlpEnd, otlpRest);
   const portRanges = fc
     .array(fc.tuple(fc.integer({ min: 1, max: 65_535 }), fc.nat(1000)), { minLength: 1, maxLength: 4 })
     .map((pairs) => mergePorts(pairs.map(([from, more]) => ({ from, to: Math.min(65_535, from + more) }))));

@@ -50,6 +50,44 @@ describe("the destination", () => {
     });
   });
 
+  test("has the files of TLS where it is an https:// one", () => {
+    const env = {
+      OTEL_EXPORTER_OTLP_ENDPOINT: "https://h:4318",
+      OTEL_EXPORTER_OTLP_CERTIFICATE: "/all.pem",
+      OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE: "ca.pem",
+      OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: "client.pem",
+      OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY: "client.key",
+    };
+    const given = { caFile: "ca.pem", certFile: "client.pem", keyFile: "client.key" };
+    expect(otlpOf(env)?.tls).toEqual({ ...given, serverName: undefined, insecure: false });
+    expect(otlpOf({ ...env, OTEL_EXPORTER_OTLP_ENDPOINT: "http://h:4318" })?.tls).toBeUndefined();
+    expect(otlpOf({ OTEL_EXPORTER_OTLP_ENDPOINT: "https://h:4318" })?.tls).toBeUndefined();
+    const { config, notes } = parse(
+      env,
+      "export: { otlp: { tls: { ca_file: own.pem, cert_file: a.pem, key_file: /a.key, insecure_skip_verify: on } } }",
+    );
+    const own = { caFile: "own.pem", certFile: "a.pem", keyFile: "/a.key" };
+    expect(config.export.otlp?.tls).toEqual({ ...own, serverName: undefined, insecure: true });
+    expect(notes).toEqual([
+      "export.otlp.tls.ca_file in the file wins over OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE.",
+      "export.otlp.tls.cert_file in the file wins over OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE.",
+    ]);
+  });
+
+  test("has a client's certificate with its key or not at all", () => {
+    const env = { OTEL_EXPORTER_OTLP_ENDPOINT: "https://h:4318", OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY: "client.key" };
+    expect(otlpOf(env)?.tls).toBeUndefined();
+    expect(parse(env).notes).toEqual([
+      "OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY is ignored: it needs OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE.",
+    ]);
+  });
+
+  test("cannot have tls in the file where the environment has an http:// one", () => {
+    expect(messageOf("export: { otlp: { tls: {} } }", { OTEL_EXPORTER_OTLP_ENDPOINT: "http://h:4318" })).toBe(
+      "f.yaml:1:19: export.otlp.tls: is for https:// only, and the endpoint is an http:// one (OTEL_EXPORTER_OTLP_ENDPOINT): write https://, or remove tls",
+    );
+  });
+
   test("is the file's, key by key, and each key that wins is noted", () => {
     const env = {
       OTEL_EXPORTER_OTLP_ENDPOINT: "http://env:4318",

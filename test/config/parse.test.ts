@@ -5,6 +5,7 @@ const standardBounds = [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 
 
 const standardOtlp = {
   url: "http://localhost:4318/v1/metrics",
+  tls: undefined,
   compression: "gzip",
   headers: {},
   timeoutMs: 10_000,
@@ -96,6 +97,7 @@ host: { sockstat: off }
 export:
   otlp:
     endpoint: https://collector:4318
+    tls: { ca_file: tls/ca.pem, cert_file: /c.pem, key_file: /c.key, server_name_override: c.internal, insecure_skip_verify: on }
     protocol: http/protobuf
     compression: none
     headers: { authorization: Bearer abc }
@@ -135,6 +137,13 @@ export:
       export: {
         otlp: {
           url: "https://collector:4318/v1/metrics",
+          tls: {
+            caFile: "tls/ca.pem",
+            certFile: "/c.pem",
+            keyFile: "/c.key",
+            serverName: "c.internal",
+            insecure: true,
+          },
           compression: "none",
           headers: { authorization: "Bearer abc" },
           timeoutMs: 3_000,

@@ -259,4 +259,40 @@ describe("files for TLS", () => {
       "main.yaml:1:114: probes.targets[1].tls.ca_file: cannot read .: it is a directory: name the file in it",
     ]);
   });
+
+  test("of a destination are checked as those of targets are", async () => {
+    await write({
+      "main.yaml": "export: { otlp: { endpoint: 'https://h', tls: { ca_file: ca, cert_file: cert, key_file: key } } }",
+      ca: key,
+      cert: certificate,
+      key: otherKey,
+    });
+    expect(await faults()).toEqual([
+      "main.yaml:1:58: export.otlp.tls.ca_file: ca holds a private key, and no certificate",
+      "main.yaml:1:89: export.otlp.tls.key_file: key holds a private key that does not belong to the certificate in cert_file",
+    ]);
+    await write({ ca: certificate, key });
+    const { config } = await load();
+    expect(config.export.otlp?.tls).toMatchObject({ caFile: at("ca"), certFile: at("cert"), keyFile: at("key") });
+  });
+
+  test("of variables are checked where they are used", async () => {
+    const env = {
+      OTEL_EXPORTER_OTLP_ENDPOINT: "https://h",
+      OTEL_EXPORTER_OTLP_CERTIFICATE: at("ca"),
+      OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: at("cert"),
+      OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY: at("key"),
+    };
+    await write({ "main.yaml": "{}", cert: certificate, key: otherKey });
+    expect(await faults(env)).toEqual([
+      "main.yaml:1:1: OTEL_EXPORTER_OTLP_CERTIFICATE: cannot read ca: no such file",
+      "main.yaml:1:1: OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY: key holds a private key that does not belong to the certificate in cert_file",
+    ]);
+    expect((await load({ ...env, OTEL_EXPORTER_OTLP_ENDPOINT: "http://h" })).config.export.otlp?.tls).toBeUndefined();
+    await write({
+      "main.yaml": "export: { otlp: { tls: { ca_file: cert, cert_file: cert, key_file: own } } }",
+      own: key,
+    });
+    expect((await load(env)).config.export.otlp?.tls).toMatchObject({ caFile: at("cert"), keyFile: at("own") });
+  });
 });

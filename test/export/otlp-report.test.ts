@@ -78,7 +78,9 @@ describe("DeliveryReport", () => {
   test.each([
     [true, "EPROTO", "if this port speaks plain HTTP, write http://"],
     [true, "ERR_SSL_WRONG_VERSION_NUMBER", "if this port speaks plain HTTP, write http://"],
-    [true, "SELF_SIGNED_CERT_IN_CHAIN", "NODE_EXTRA_CA_CERTS"],
+    [true, "SELF_SIGNED_CERT_IN_CHAIN", "export.otlp.tls.ca_file"],
+    [true, "ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED", "export.otlp.tls.cert_file"],
+    [true, "ERR_TLS_FILES ENOENT", "check the files of export.otlp.tls"],
     [true, "ERR_TLS_CERT_ALTNAME_INVALID", "check the destination's certificate"],
     [false, "HPE_INVALID_CONSTANT", "for a TLS port write https://"],
     [false, "HTTPParserError", "for a TLS port write https://"],

@@ -1,5 +1,6 @@
 import { createServer, type Server } from "node:net";
 import { once } from "node:events";
+import type { ServerOptions } from "node:https";
 import { afterEach, expect } from "vitest";
 import type { OtlpDestination } from "../../src/export/otlp-destination.ts";
 import { createOtlpDestination } from "../../src/export/otlp-http.ts";
@@ -55,6 +56,7 @@ export const freePort = async (): Promise<number> => {
 export const useDelivery = () => {
   const lines: string[] = [];
   const cleanup: (() => Promise<unknown>)[] = [];
+  let aheadMs = 0;
   afterEach(async () => {
     for (const close of cleanup.splice(0).toReversed()) await close();
     expect(lines.splice(0).join("\n")).not.toContain("s3cr3t");
@@ -62,8 +64,10 @@ export const useDelivery = () => {
   return {
     /** Each `level message`. */
     lines,
-    receiver: async (port = 0): Promise<OtlpReceiver> => {
-      const started = await startOtlpReceiver({ port });
+    /** Monotonic, as the destinations read it. */
+    clock: { advance: (ms: number): void => void (aheadMs += ms) },
+    receiver: async (port = 0, tls?: ServerOptions): Promise<OtlpReceiver> => {
+      const started = await startOtlpReceiver({ port, tls });
       cleanup.push(started.close);
       return started;
     },
@@ -71,6 +75,7 @@ export const useDelivery = () => {
       const created = createOtlpDestination(
         {
           url,
+          tls: undefined,
           compression: "gzip",
           headers: { Authorization: secret },
           timeoutMs: 5000,
@@ -82,6 +87,7 @@ export const useDelivery = () => {
           log: (level, message) => void lines.push(`${level} ${message}`),
           userAgent: "sockscope/0.1.0 OTel-OTLP-Exporter-JavaScript/0.301.0",
           maxRequestBytes,
+          monotonic: () => performance.now() + aheadMs,
         },
       );
       cleanup.push(() => created.shutdown(AbortSignal.abort()));

@@ -1,4 +1,5 @@
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer as createSecureServer, type ServerOptions } from "node:https";
 import { gunzipSync } from "node:zlib";
 import protobuf from "protobufjs";
 
@@ -197,8 +198,13 @@ const respond = (answer: Answer, request: IncomingMessage, response: ServerRespo
   }
 };
 
-/** Starts a receiver on loopback; without a port the system chooses one. Close it with `close` or `await using`. */
-export const startOtlpReceiver = async ({ port: wantedPort = 0 } = {}) => {
+type ReceiverOptions = {
+  /** 0: the system chooses one. */ readonly port?: number;
+  /** Makes it a receiver of https. */ readonly tls?: ServerOptions | undefined;
+};
+
+/** Starts a receiver on loopback. Close it with `close` or `await using`. */
+export const startOtlpReceiver = async ({ port: wantedPort = 0, tls }: ReceiverOptions = {}) => {
   const requests: ReceivedRequest[] = [];
   const script: Answer[] = [];
   let otherwise: Answer = ok;
@@ -225,11 +231,12 @@ export const startOtlpReceiver = async ({ port: wantedPort = 0 } = {}) => {
     arrived = Promise.withResolvers();
     respond(answer, request, response);
   };
-  const server = createServer((request, response) => {
+  const listener = (request: IncomingMessage, response: ServerResponse): void => {
     receive(request, response).catch((error: unknown) => {
       if (!response.headersSent) response.writeHead(400).end(String(error));
     });
-  });
+  };
+  const server = tls === undefined ? createServer(listener) : createSecureServer(tls, listener);
   const listening = Promise.withResolvers<void>();
   server.once("error", listening.reject).listen(wantedPort, "127.0.0.1", listening.resolve);
   await listening.promise;
@@ -246,7 +253,7 @@ export const startOtlpReceiver = async ({ port: wantedPort = 0 } = {}) => {
   return {
     port,
     /** For `OtlpConfig.url`. */
-    url: `http://127.0.0.1:${port}/v1/metrics`,
+    url: `${tls === undefined ? "http" : "https"}://127.0.0.1:${port}/v1/metrics`,
     /** Every request that could be decoded, in the order of arrival, whatever it was answered with. */
     requests: requests as readonly ReceivedRequest[],
     /** The answers of the next requests, one each; after them every request gets `always`, else a plain 200. */

@@ -4,6 +4,7 @@ import type { OtlpConfig } from "../../src/model/config.ts";
 
 const configOf = (url: string): OtlpConfig => ({
   url,
+  tls: undefined,
   compression: "gzip",
   headers: {},
   timeoutMs: 30_000,
