@@ -1,4 +1,4 @@
-import type { OtlpConfig } from "../model/config.ts";
+import { compressions, type OtlpConfig } from "../model/config.ts";
 import { longestMs } from "../text/duration.ts";
 import type { Env } from "./env.ts";
 import { isFault } from "../text/fault.ts";
@@ -35,7 +35,7 @@ export const variables = {
   OTEL_EXPORTER_OTLP_ENDPOINT: "The base URL of the receiver; /v1/metrics is appended.",
   OTEL_EXPORTER_OTLP_METRICS_HEADERS: "Headers of every request, as in `name=value,name2=value2`, percent-encoded.",
   OTEL_EXPORTER_OTLP_HEADERS: "The same, where the one above is not set.",
-  OTEL_EXPORTER_OTLP_METRICS_COMPRESSION: "`gzip` or `none`.",
+  OTEL_EXPORTER_OTLP_METRICS_COMPRESSION: "`gzip`, `zstd` or `none`.",
   OTEL_EXPORTER_OTLP_COMPRESSION: "The same, where the one above is not set.",
   OTEL_EXPORTER_OTLP_METRICS_TIMEOUT: "How long a request may take, in ms.",
   OTEL_EXPORTER_OTLP_TIMEOUT: "The same, where the one above is not set.",
@@ -149,7 +149,7 @@ export const readEnvironment = (env: Env): Environment => {
       read(`${otlp}METRICS_ENDPOINT`, urlBy(parseMetricsUrl), url) ??
       read(`${otlp}ENDPOINT`, urlBy(parseBaseUrl), `${url}, to which /v1/metrics is appended`),
     headers: ofExporter("HEADERS", parseHeaders, `${pairs}, with names and values that HTTP allows`),
-    compression: ofExporter("COMPRESSION", word("gzip", "none"), "gzip or none"),
+    compression: ofExporter("COMPRESSION", word(...compressions), "gzip, zstd or none"),
     exportTimeoutMs: ofExporter("TIMEOUT", milliseconds(1), `${ms} 1`),
     caFile: file("CERTIFICATE"),
     certFile: alone === undefined ? certFile : undefined,

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import {
+  compressions,
   eventModes,
   type FlowFamily,
   groupAttributeNames,
@@ -263,7 +264,11 @@ export const otlp = block({
   ),
   tls: optional(tlsBlock("receiver"), "For https://: what is trusted, and what the receiver is shown."),
   protocol: optional(oneOf(["http/protobuf"]), "How requests are encoded.", "http/protobuf"),
-  compression: optional(oneOf(["gzip", "none"]), "How requests are compressed.", defaults.otlp.compression),
+  compression: optional(
+    oneOf(compressions),
+    "How requests are compressed: zstd needs half of gzip's time for fewer bytes, where the receiver knows it.",
+    defaults.otlp.compression,
+  ),
   headers: optional(headers, "Headers of every request. Their values are secrets: never logged, never printed."),
   timeout: span("How long a request may take.", defaults.otlp.timeoutMs),
   retry_on_failure: optional(retryOnFailure, "What follows a request that failed and may succeed later."),

@@ -22,7 +22,6 @@ export const unbuiltValues: readonly UnbuiltValues[] = [
   { at: "sockets.group_by[]", values: ["sockscope.netns"], remedy: "remove it, one network namespace is read" },
   { at: "export.otlp", values: [aList], remedy: "write one destination, as a map" },
   { at: "export.otlp.protocol", values: ["grpc", "http/json"], remedy: "use http/protobuf" },
-  { at: "export.otlp.compression", values: ["zstd"], remedy: "use gzip or none" },
 ];
 
 const refusal = (what: string, remedy: string): string =>

@@ -1,8 +1,8 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { promisify } from "node:util";
-import { gzip } from "node:zlib";
+import { constants, gzip, zstdCompress } from "node:zlib";
 import type { Snapshot } from "../model/columns.ts";
-import type { OtlpConfig } from "../model/config.ts";
+import type { Compression, OtlpConfig } from "../model/config.ts";
 import { orAborted } from "./otlp-abort.ts";
 import { type EncodedRequest, encodeRequests } from "./otlp-protobuf.ts";
 import { RequestQueue } from "./otlp-queue.ts";
@@ -25,11 +25,21 @@ type DestinationParts = {
 
 /** Level 1 needs 40 % of level 6's time for 20 % more bytes, and time is what an agent on a busy host has to save. */
 const gzipLevel = 1;
+/**
+ * 250 ns and 16.0 bytes a point of flows, against 550 ns and 18.7 of gzip at level 1. Levels 3 and 4 take 40 to 60 % more
+ * time for as many bytes, 5 and above four times as long for 1 to 4 % less.
+ */
+const zstdLevel = 1;
 const gzipAsync = promisify(gzip);
+const zstdAsync = promisify(zstdCompress);
 
-/** Off the main thread. The copy drops the larger buffer that zlib leaves its result in. */
-const compress = async (body: Uint8Array): Promise<Uint8Array> =>
-  new Uint8Array(await gzipAsync(body, { level: gzipLevel }));
+/** Off the main thread. The copies drop the larger buffer that zlib leaves its result in. */
+const compressors: Readonly<Record<Compression, (body: Uint8Array) => Promise<Uint8Array>>> = {
+  gzip: async (body) => new Uint8Array(await gzipAsync(body, { level: gzipLevel })),
+  zstd: async (body) =>
+    new Uint8Array(await zstdAsync(body, { params: { [constants.ZSTD_c_compressionLevel]: zstdLevel } })),
+  none: (body) => Promise.resolve(body),
+};
 
 /** A destination of OTLP requests: what is exported is encoded slice by slice, queued and sent in order. */
 export class OtlpDestination {
@@ -103,7 +113,7 @@ export class OtlpDestination {
   }
 
   async #store({ body, points }: EncodedRequest, signal: AbortSignal | undefined): Promise<void> {
-    const isGzip = this.#parts.config.compression === "gzip";
-    await this.#sender.enqueue({ body: isGzip ? await compress(body) : body, points }, signal);
+    const compress = compressors[this.#parts.config.compression];
+    await this.#sender.enqueue({ body: await compress(body), points }, signal);
   }
 }

@@ -197,7 +197,7 @@ const headersOf = (url: URL, { headers, compression }: OtlpConfig, userAgent: st
   ...credentialsOf(url),
   ...Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value])),
   "content-type": "application/x-protobuf",
-  ...(compression === "gzip" ? { "content-encoding": "gzip" } : {}),
+  ...(compression === "none" ? {} : { "content-encoding": compression }),
 });
 
 /**

@@ -138,13 +138,16 @@ export type SocketsConfig = {
   readonly rttBounds: readonly number[];
 };
 
+export const compressions = ["gzip", "zstd", "none"] as const;
+export type Compression = (typeof compressions)[number];
+
 /** A destination of OTLP/HTTP protobuf. */
 export type OtlpConfig = {
   /** The full URL that requests go to. */
   readonly url: string;
   /** Only of an `https://` URL; undefined: as it is without settings. */
   readonly tls: TlsOptions | undefined;
-  readonly compression: "gzip" | "none";
+  readonly compression: Compression;
   /** Values are secrets: never logged, never printed. */
   readonly headers: Readonly<Record<string, string>>;
   readonly timeoutMs: number;

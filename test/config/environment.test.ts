@@ -40,12 +40,12 @@ describe("the destination", () => {
     });
     const metrics = {
       OTEL_EXPORTER_OTLP_METRICS_HEADERS: "x-c=3",
-      OTEL_EXPORTER_OTLP_METRICS_COMPRESSION: "gzip",
+      OTEL_EXPORTER_OTLP_METRICS_COMPRESSION: "zstd",
       OTEL_EXPORTER_OTLP_METRICS_TIMEOUT: "100",
     };
     expect(otlpOf({ ...env, ...metrics })).toMatchObject({
       headers: { "x-c": "3" },
-      compression: "gzip",
+      compression: "zstd",
       timeoutMs: 100,
     });
   });
@@ -191,7 +191,7 @@ describe("a variable that cannot be used is ignored with a warning that does not
     ["OTEL_METRIC_EXPORT_TIMEOUT", "1e3", "a whole number of milliseconds, at least 1"],
     ["OTEL_METRIC_EXPORT_TIMEOUT", "99999999999", "a whole number of milliseconds, at least 1"],
     ["OTEL_EXPORTER_OTLP_TIMEOUT", "0", "a whole number of milliseconds, at least 1"],
-    ["OTEL_EXPORTER_OTLP_COMPRESSION", "zstd", "gzip or none"],
+    ["OTEL_EXPORTER_OTLP_COMPRESSION", "deflate", "gzip, zstd or none"],
     ["OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "http/protobuf, which is what sockscope speaks"],
     ["OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "http/json", "http/protobuf, which is what sockscope speaks"],
     ["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://secret:secret@h", url],

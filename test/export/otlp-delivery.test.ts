@@ -48,6 +48,19 @@ describe("delivery", () => {
     expect(values(to)).toEqual([7]);
   });
 
+  test("zstd is what its header says, and much smaller", async () => {
+    const to = await receiver();
+    const from = destination(to.url, { compression: "zstd" });
+    const snapshot = noise(1000);
+    await from.export(snapshot);
+    await from.flush(after(5000));
+    const [request] = to.requests;
+    expect(request?.headers["content-encoding"]).toBe("zstd");
+    expect(request?.body.length).toBeLessThan((request?.uncompressedBytes ?? 0) / 2);
+    expect(values(to)).toEqual([...(snapshot.metrics[0]?.numbers[0]?.values ?? [])]);
+    expect(from.stats().sentBytes).toBe(request?.body.length);
+  });
+
   test("credentials in the URL become a header", async () => {
     const to = await receiver();
     const from = destination(to.url.replace("//", "//user:p%40ss@"), { headers: {} });

@@ -1,6 +1,6 @@
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer as createSecureServer, type ServerOptions } from "node:https";
-import { gunzipSync } from "node:zlib";
+import { gunzipSync, zstdDecompressSync } from "node:zlib";
 import protobuf from "protobufjs";
 
 /**
@@ -165,6 +165,13 @@ export type ReceivedRequest = {
   readonly at: number;
 };
 
+const decompress = (body: Buffer, encoding: string | undefined): Buffer => {
+  if (encoding === undefined) return body;
+  if (encoding === "gzip") return gunzipSync(body);
+  if (encoding === "zstd") return zstdDecompressSync(body);
+  throw new Error(`unknown content-encoding ${encoding}`);
+};
+
 const ok: Answer = { status: 200 };
 const isAccepted = ({ answer }: ReceivedRequest): boolean => typeof answer === "object" && (answer.status ?? 200) < 300;
 
@@ -212,7 +219,7 @@ export const startOtlpReceiver = async ({ port: wantedPort = 0, tls }: ReceiverO
 
   const receive = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const body = Buffer.concat(await request.toArray());
-    const plain = request.headers["content-encoding"] === "gzip" ? gunzipSync(body) : body;
+    const plain = decompress(body, request.headers["content-encoding"]);
     const answer = script.shift() ?? otherwise;
     const { method = "", url: path = "", headers } = request;
     const message = decodeRequest(plain);
