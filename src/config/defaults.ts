@@ -29,6 +29,7 @@ export const defaults = {
   sockstat: true,
   otlp: {
     endpoint: "http://localhost:4318",
+    protocol: "http/protobuf",
     compression: "gzip",
     timeoutMs: 10_000,
     retry: {

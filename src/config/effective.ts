@@ -70,12 +70,12 @@ const entryIn = ({ side, ...entry }: SelectEntry): YamlMap => {
   return given(endKeys.some((key) => written[key] !== undefined) ? { ...written, side } : written);
 };
 
-const otlpIn = ({ url, tls, compression, headers, timeoutMs, retry, queueBytes }: OtlpConfig): YamlMap => {
+const otlpIn = ({ url, tls, protocol, compression, headers, timeoutMs, retry, queueBytes }: OtlpConfig): YamlMap => {
   const base = baseOf(url);
   return {
     ...(base === undefined ? { metrics_endpoint: url } : { endpoint: base }),
     ...(tls === undefined ? {} : { tls: tlsIn(tls) }),
-    protocol: "http/protobuf",
+    protocol,
     compression,
     headers: Object.fromEntries(Object.keys(headers).map((name) => [name, "***"])),
     timeout: formatDuration(timeoutMs),

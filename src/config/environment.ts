@@ -1,4 +1,4 @@
-import { compressions, type OtlpConfig } from "../model/config.ts";
+import { compressions, type OtlpConfig, otlpProtocols } from "../model/config.ts";
 import { longestMs } from "../text/duration.ts";
 import type { Env } from "./env.ts";
 import { isFault } from "../text/fault.ts";
@@ -17,6 +17,7 @@ export type Environment = {
   /** The full URL. */
   readonly url: Sourced<string> | undefined;
   readonly headers: Sourced<OtlpConfig["headers"]> | undefined;
+  readonly protocol: Sourced<OtlpConfig["protocol"]> | undefined;
   readonly compression: Sourced<OtlpConfig["compression"]> | undefined;
   readonly exportTimeoutMs: Sourced<number> | undefined;
   /** Files in PEM form. A client's certificate and key come together or not at all. */
@@ -47,7 +48,7 @@ export const variables = {
   OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: "The same, where the one above is not set.",
   OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY: "A PEM file with its private key, without a passphrase.",
   OTEL_EXPORTER_OTLP_CLIENT_KEY: "The same, where the one above is not set.",
-  OTEL_EXPORTER_OTLP_METRICS_PROTOCOL: "Only `http/protobuf`.",
+  OTEL_EXPORTER_OTLP_METRICS_PROTOCOL: "`http/protobuf` or `http/json`.",
   OTEL_EXPORTER_OTLP_PROTOCOL: "The same, where the one above is not set.",
   OTEL_METRIC_EXPORT_INTERVAL: "`collection.interval`, in ms.",
   OTEL_METRIC_EXPORT_TIMEOUT: "`collection.timeout`, in ms; capped to the interval.",
@@ -140,7 +141,6 @@ export const readEnvironment = (env: Env): Environment => {
     warnings.push(
       `${alone.variable} is ignored: it needs ${otlp}CLIENT_${certFile === undefined ? "CERTIFICATE" : "KEY"}.`,
     );
-  ofExporter("PROTOCOL", word("http/protobuf"), "http/protobuf, which is what sockscope speaks");
   return {
     intervalMs: read("OTEL_METRIC_EXPORT_INTERVAL", milliseconds(shortestIntervalMs), `${ms} ${shortestIntervalMs}`),
     timeoutMs: read("OTEL_METRIC_EXPORT_TIMEOUT", milliseconds(1), `${ms} 1`),
@@ -149,6 +149,11 @@ export const readEnvironment = (env: Env): Environment => {
       read(`${otlp}METRICS_ENDPOINT`, urlBy(parseMetricsUrl), url) ??
       read(`${otlp}ENDPOINT`, urlBy(parseBaseUrl), `${url}, to which /v1/metrics is appended`),
     headers: ofExporter("HEADERS", parseHeaders, `${pairs}, with names and values that HTTP allows`),
+    protocol: ofExporter(
+      "PROTOCOL",
+      word(...otlpProtocols),
+      "http/protobuf or http/json, which is what sockscope speaks",
+    ),
     compression: ofExporter("COMPRESSION", word(...compressions), "gzip, zstd or none"),
     exportTimeoutMs: ofExporter("TIMEOUT", milliseconds(1), `${ms} 1`),
     caFile: file("CERTIFICATE"),

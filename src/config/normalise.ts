@@ -108,6 +108,7 @@ const otlpOf = (file: File, path: string, environment: Environment, choose: Choo
   return {
     url,
     tls: url.startsWith("https:") ? otlpTlsOf(file, path, environment, choose) : undefined,
+    protocol: choose(own.protocol, environment.protocol, "export.otlp.protocol") ?? standard.protocol,
     compression: choose(own.compression, environment.compression, "export.otlp.compression") ?? standard.compression,
     headers: choose(own.headers, environment.headers, "export.otlp.headers") ?? {},
     timeoutMs: choose(own.timeout, environment.exportTimeoutMs, "export.otlp.timeout") ?? standard.timeoutMs,

@@ -5,6 +5,7 @@ import {
   type FlowFamily,
   groupAttributeNames,
   groupings,
+  otlpProtocols,
   rankings,
   socketSources,
   timeWaitSources,
@@ -263,7 +264,11 @@ export const otlp = block({
     "Full URL of the receiver, used as it is, instead of endpoint.",
   ),
   tls: optional(tlsBlock("receiver"), "For https://: what is trusted, and what the receiver is shown."),
-  protocol: optional(oneOf(["http/protobuf"]), "How requests are encoded.", "http/protobuf"),
+  protocol: optional(
+    oneOf(otlpProtocols),
+    "How requests are encoded. JSON takes 30 times the CPU time of protobuf and twice the bytes: for receivers that know nothing else.",
+    defaults.otlp.protocol,
+  ),
   compression: optional(
     oneOf(compressions),
     "How requests are compressed: zstd needs half of gzip's time for fewer bytes, where the receiver knows it.",

@@ -21,7 +21,7 @@ const aList = "a list";
 export const unbuiltValues: readonly UnbuiltValues[] = [
   { at: "sockets.group_by[]", values: ["sockscope.netns"], remedy: "remove it, one network namespace is read" },
   { at: "export.otlp", values: [aList], remedy: "write one destination, as a map" },
-  { at: "export.otlp.protocol", values: ["grpc", "http/json"], remedy: "use http/protobuf" },
+  { at: "export.otlp.protocol", values: ["grpc"], remedy: "use http/protobuf" },
 ];
 
 const refusal = (what: string, remedy: string): string =>

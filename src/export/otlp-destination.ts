@@ -2,8 +2,9 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { promisify } from "node:util";
 import { constants, gzip, zstdCompress } from "node:zlib";
 import type { Snapshot } from "../model/columns.ts";
-import type { Compression, OtlpConfig } from "../model/config.ts";
+import type { Compression, OtlpConfig, OtlpProtocol } from "../model/config.ts";
 import { orAborted } from "./otlp-abort.ts";
+import { encodeJsonRequests } from "./otlp-json.ts";
 import { type EncodedRequest, encodeRequests } from "./otlp-protobuf.ts";
 import { RequestQueue } from "./otlp-queue.ts";
 import type { DeliveryReport } from "./otlp-report.ts";
@@ -39,6 +40,11 @@ const compressors: Readonly<Record<Compression, (body: Uint8Array) => Promise<Ui
   zstd: async (body) =>
     new Uint8Array(await zstdAsync(body, { params: { [constants.ZSTD_c_compressionLevel]: zstdLevel } })),
   none: (body) => Promise.resolve(body),
+};
+
+const encoders: Readonly<Record<OtlpProtocol, typeof encodeRequests>> = {
+  "http/protobuf": encodeRequests,
+  "http/json": encodeJsonRequests,
 };
 
 /** A destination of OTLP requests: what is exported is encoded slice by slice, queued and sent in order. */
@@ -101,7 +107,8 @@ export class OtlpDestination {
   }
 
   async #encode(snapshot: Snapshot, signal: AbortSignal | undefined): Promise<void> {
-    const steps = encodeRequests(snapshot, { maxBytes: this.#parts.maxRequestBytes });
+    const { config, maxRequestBytes: maxBytes } = this.#parts;
+    const steps = encoders[config.protocol](snapshot, { maxBytes });
     for (let step = steps.next(); ; step = steps.next()) {
       if (step.done === true) {
         this.#counts.dropped.too_large += step.value;

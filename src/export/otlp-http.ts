@@ -2,7 +2,7 @@ import { Socket } from "node:net";
 import { unescape } from "node:querystring";
 import { checkServerIdentity, type SecureContext } from "node:tls";
 import { buildConnector, Pool } from "undici";
-import type { OtlpConfig } from "../model/config.ts";
+import type { OtlpConfig, OtlpProtocol } from "../model/config.ts";
 import type { Log } from "../model/log.ts";
 import type { TlsOptions } from "../model/target.ts";
 import { namesOf, secureContextOf } from "../tls/secure-context.ts";
@@ -191,17 +191,26 @@ const credentialsOf = ({ username, password }: URL): Record<string, string> => {
   return { authorization: `Basic ${Buffer.from(credentials).toString("base64")}` };
 };
 
+const contentTypes: Readonly<Record<OtlpProtocol, string>> = {
+  "http/protobuf": "application/x-protobuf",
+  "http/json": "application/json",
+};
+
 /** The configured headers go before those of the URL and the agent, but not before those that OTLP fixes. */
-const headersOf = (url: URL, { headers, compression }: OtlpConfig, userAgent: string): Record<string, string> => ({
+const headersOf = (
+  url: URL,
+  { headers, protocol, compression }: OtlpConfig,
+  userAgent: string,
+): Record<string, string> => ({
   "user-agent": userAgent,
   ...credentialsOf(url),
   ...Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value])),
-  "content-type": "application/x-protobuf",
+  "content-type": contentTypes[protocol],
   ...(compression === "none" ? {} : { "content-encoding": compression }),
 });
 
 /**
- * A destination of OTLP/HTTP protobuf (https://opentelemetry.io/docs/specs/otlp/#otlphttp). Opens no connection before
+ * A destination of OTLP/HTTP (https://opentelemetry.io/docs/specs/otlp/#otlphttp). Opens no connection before
  * the first export. Throws a TypeError where `config.url` is no URL.
  */
 export const createOtlpDestination = (config: OtlpConfig, dependencies: OtlpDependencies): OtlpDestination => {

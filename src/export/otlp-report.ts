@@ -33,7 +33,7 @@ const statusRemedy = ({ status = 0, reason }: Failed | Refused): string | undefi
   if (status === 404 || status === 405) return "check the path of export.otlp.endpoint";
   if (status === 413 || (status === 400 && /too large/i.test(reason)))
     return "raise the destination's limit of the request size to 4 MiB";
-  if (status === 415) return "check that it takes OTLP protobuf, and export.otlp.compression";
+  if (status === 415) return "check export.otlp.protocol, http/protobuf or http/json, and export.otlp.compression";
   if (status >= 300 && status < 400)
     return "redirects are not followed: write the final address in export.otlp.endpoint";
   if (status === 429 || status === 503)

@@ -62,6 +62,39 @@ const partialSuccessOf = (message: Uint8Array): PartialSuccess => {
   return { rejected, message: errorMessage };
 };
 
+type JsonMap = { readonly [key: string]: unknown };
+
+/** The map that a JSON text is; an empty one for all that it may be else. */
+const jsonMap = (body: Uint8Array): JsonMap => {
+  try {
+    return mapOf(JSON.parse(text(body)));
+  } catch {
+    return {};
+  }
+};
+
+const mapOf = (value: unknown): JsonMap => (typeof value === "object" && value !== null ? (value as JsonMap) : {});
+
+const stringOf = (value: unknown): string => (typeof value === "string" ? value : "");
+
+/** An int64 as the JSON mapping has it: a string, or a number. */
+const countOf = (value: unknown): number => {
+  const number = typeof value === "string" || typeof value === "number" ? Number(value) : 0;
+  return number > 0 ? count(Math.floor(number)) : 0;
+};
+
+/** `parsePartialSuccess` of the JSON form: `{"partialSuccess": {"rejectedDataPoints": "2", "errorMessage": "..."}}`. */
+export const parseJsonPartialSuccess = (body: Uint8Array): PartialSuccess => {
+  const { rejectedDataPoints, errorMessage } = mapOf(jsonMap(body)["partialSuccess"]);
+  return { rejected: countOf(rejectedDataPoints), message: stringOf(errorMessage) };
+};
+
+/** `message` of a `google.rpc.Status` in JSON; undefined where there is none. */
+export const parseJsonStatusMessage = (body: Uint8Array): string | undefined => {
+  const { message } = jsonMap(body);
+  return typeof message === "string" ? message : undefined;
+};
+
 /**
  * `ExportMetricsServiceResponse.partial_success` (field 1: `rejected_data_points` 1, `error_message` 2). A body that is
  * no such message is a full success, as is an empty one.

@@ -1,5 +1,10 @@
 import type { RetryConfig } from "../model/config.ts";
-import { parsePartialSuccess, parseStatusMessage } from "./otlp-response.ts";
+import {
+  parseJsonPartialSuccess,
+  parseJsonStatusMessage,
+  parsePartialSuccess,
+  parseStatusMessage,
+} from "./otlp-response.ts";
 
 /** A complete answer, its body cut to what is used of it. */
 export type Reply = {
@@ -36,9 +41,12 @@ export const judgeReply = ({ status, retryAfter, contentType, body, oversized }:
     return { kind: "retry", status, reason: `status ${status}`, retryAfterMs: parseRetryAfter(retryAfter, nowMs) };
   }
   if (oversized) return { kind: "refused", status, reason: "an answer of more than 4 MiB" };
-  if (status >= 200 && status < 300) return { kind: "delivered", ...parsePartialSuccess(body) };
+  const isJson = contentType?.startsWith("application/json") ?? false;
+  if (status >= 200 && status < 300)
+    return { kind: "delivered", ...(isJson ? parseJsonPartialSuccess(body) : parsePartialSuccess(body)) };
   const isProtobuf = contentType?.startsWith("application/x-protobuf") ?? false;
-  return { kind: "refused", status, reason: isProtobuf ? parseStatusMessage(body) : new TextDecoder().decode(body) };
+  const message = isProtobuf ? parseStatusMessage(body) : isJson ? parseJsonStatusMessage(body) : undefined;
+  return { kind: "refused", status, reason: message ?? new TextDecoder().decode(body) };
 };
 
 const codeOf = (error: unknown): string => {

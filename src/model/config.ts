@@ -141,12 +141,16 @@ export type SocketsConfig = {
 export const compressions = ["gzip", "zstd", "none"] as const;
 export type Compression = (typeof compressions)[number];
 
-/** A destination of OTLP/HTTP protobuf. */
+export const otlpProtocols = ["http/protobuf", "http/json"] as const;
+export type OtlpProtocol = (typeof otlpProtocols)[number];
+
+/** A destination of OTLP/HTTP. */
 export type OtlpConfig = {
   /** The full URL that requests go to. */
   readonly url: string;
   /** Only of an `https://` URL; undefined: as it is without settings. */
   readonly tls: TlsOptions | undefined;
+  readonly protocol: OtlpProtocol;
   readonly compression: Compression;
   /** Values are secrets: never logged, never printed. */
   readonly headers: Readonly<Record<string, string>>;

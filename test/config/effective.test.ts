@@ -10,6 +10,7 @@ import {
   flowFamilies,
   groupAttributeNames,
   groupings,
+  otlpProtocols,
 } from "../../src/model/config.ts";
 import { socketProtocols } from "../../src/model/socket.ts";
 import { parseNetwork, withoutHostBits } from "../../src/model/address.ts";
@@ -323,6 +324,7 @@ describe("round trip", () => {
     fc.record({ url: fc.constantFrom("https://h/base/v1/metrics", "https://h/"), tls: maybe(tls) }),
   );
   const otlpRest: fc.Arbitrary<Omit<OtlpConfig, "url" | "tls">> = fc.record({
+    protocol: fc.constantFrom(...otlpProtocols),
     compression: fc.constantFrom(...compressions),
     headers: fc
       .dictionary(fc.stringMatching(/^[a-z][a-z-]{0,8}[a-z]$/), fc.string(), { noNullPrototype: true })

@@ -31,21 +31,25 @@ describe("the destination", () => {
       OTEL_EXPORTER_OTLP_ENDPOINT: "http://h:4318",
       OTEL_EXPORTER_OTLP_HEADERS: "authorization=Basic%20YTpi==, x-b = 2 ,",
       OTEL_EXPORTER_OTLP_COMPRESSION: "none",
+      OTEL_EXPORTER_OTLP_PROTOCOL: "http/json",
       OTEL_EXPORTER_OTLP_TIMEOUT: "2500",
     };
     expect(otlpOf(env)).toMatchObject({
       headers: { authorization: "Basic YTpi==", "x-b": "2" },
       compression: "none",
+      protocol: "http/json",
       timeoutMs: 2_500,
     });
     const metrics = {
       OTEL_EXPORTER_OTLP_METRICS_HEADERS: "x-c=3",
       OTEL_EXPORTER_OTLP_METRICS_COMPRESSION: "zstd",
+      OTEL_EXPORTER_OTLP_METRICS_PROTOCOL: "http/protobuf",
       OTEL_EXPORTER_OTLP_METRICS_TIMEOUT: "100",
     };
     expect(otlpOf({ ...env, ...metrics })).toMatchObject({
       headers: { "x-c": "3" },
       compression: "zstd",
+      protocol: "http/protobuf",
       timeoutMs: 100,
     });
   });
@@ -192,8 +196,8 @@ describe("a variable that cannot be used is ignored with a warning that does not
     ["OTEL_METRIC_EXPORT_TIMEOUT", "99999999999", "a whole number of milliseconds, at least 1"],
     ["OTEL_EXPORTER_OTLP_TIMEOUT", "0", "a whole number of milliseconds, at least 1"],
     ["OTEL_EXPORTER_OTLP_COMPRESSION", "deflate", "gzip, zstd or none"],
-    ["OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "http/protobuf, which is what sockscope speaks"],
-    ["OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "http/json", "http/protobuf, which is what sockscope speaks"],
+    ["OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "http/protobuf or http/json, which is what sockscope speaks"],
+    ["OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "json", "http/protobuf or http/json, which is what sockscope speaks"],
     ["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://secret:secret@h", url],
     ["OTEL_EXPORTER_OTLP_ENDPOINT", "h:4318", `${url}, to which /v1/metrics is appended`],
     ["OTEL_EXPORTER_OTLP_HEADERS", "secret", pairs],

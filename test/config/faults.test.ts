@@ -357,9 +357,6 @@ const faults: Readonly<Record<string, readonly string[]>> = {
     '1:42: sockets.group_by[1]: "sockscope.netns" is not supported by this version of sockscope: remove it, one network namespace is read',
     "4:5: export.otlp: a list is not supported by this version of sockscope: write one destination, as a map",
   ],
-  "bad-unbuilt-others.yaml": [
-    '2:29: export.otlp.protocol: "http/json" is not supported by this version of sockscope: use http/protobuf',
-  ],
   "bad-unbuilt-values.yaml": [
     '4:21: export.otlp.protocol: "grpc" is not supported by this version of sockscope: use http/protobuf',
   ],

@@ -6,6 +6,7 @@ const standardBounds = [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 
 const standardOtlp = {
   url: "http://localhost:4318/v1/metrics",
   tls: undefined,
+  protocol: "http/protobuf",
   compression: "gzip",
   headers: {},
   timeoutMs: 10_000,
@@ -98,7 +99,7 @@ export:
   otlp:
     endpoint: https://collector:4318
     tls: { ca_file: tls/ca.pem, cert_file: /c.pem, key_file: /c.key, server_name_override: c.internal, insecure_skip_verify: on }
-    protocol: http/protobuf
+    protocol: http/json
     compression: none
     headers: { authorization: Bearer abc }
     timeout: 3s
@@ -144,6 +145,7 @@ export:
             serverName: "c.internal",
             insecure: true,
           },
+          protocol: "http/json",
           compression: "none",
           headers: { authorization: "Bearer abc" },
           timeoutMs: 3_000,

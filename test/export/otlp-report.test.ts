@@ -44,7 +44,7 @@ describe("DeliveryReport", () => {
     [400, "http: request body too large", "raise the destination's limit of the request size to 4 MiB"],
     [307, "", "redirects are not followed: write the final address in export.otlp.endpoint"],
     [400, "Client sent an HTTP request to an HTTPS server.", "for a TLS port write https:// in export.otlp.endpoint"],
-    [415, "", "check that it takes OTLP protobuf, and export.otlp.compression"],
+    [415, "", "check export.otlp.protocol, http/protobuf or http/json, and export.otlp.compression"],
   ])("status %i %s says what to do", (status, reason, remedy) => {
     report().refused(refused(status, reason));
     expect(lines).toHaveLength(1);

@@ -1,6 +1,11 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { parsePartialSuccess, parseStatusMessage } from "../../src/export/otlp-response.ts";
+import {
+  parseJsonPartialSuccess,
+  parseJsonStatusMessage,
+  parsePartialSuccess,
+  parseStatusMessage,
+} from "../../src/export/otlp-response.ts";
 import { backoffMs, judgeFailure, judgeReply, parseRetryAfter, type Reply } from "../../src/export/otlp-retry.ts";
 import { partialSuccess } from "../kit/otlp-receiver.ts";
 
@@ -152,5 +157,51 @@ describe("parsePartialSuccess", () => {
       }),
       { numRuns: 2000 },
     );
+  });
+});
+
+describe("parseJsonPartialSuccess", () => {
+  const parse = (text: string) => parseJsonPartialSuccess(Buffer.from(text));
+
+  test.each([
+    ['{"partialSuccess":{"rejectedDataPoints":"7","errorMessage":"x"}}', 7, "x"],
+    ['{"partialSuccess":{"rejectedDataPoints":7}}', 7, ""],
+    ['{"partialSuccess":{"errorMessage":"a hint"},"other":1}', 0, "a hint"],
+    ['{"partialSuccess":{"rejectedDataPoints":"-7","errorMessage":5}}', 0, ""],
+    ['{"partialSuccess":{"rejectedDataPoints":"99999999999999999999"}}', 0, ""],
+    ['{"partialSuccess":[]}', 0, ""],
+    ['{"partialSuccess":null}', 0, ""],
+    ["{}", 0, ""],
+    ["null", 0, ""],
+    ['{"partialSuccess":', 0, ""],
+    ["", 0, ""],
+  ])("%s", (text, rejected, message) => {
+    expect(parse(text)).toEqual({ rejected, message });
+  });
+
+  test("any JSON gives a count and a text", () => {
+    const held = fc.oneof(
+      fc.jsonValue(),
+      fc.record({ partialSuccess: fc.jsonValue() }),
+      fc.record({ message: fc.jsonValue() }),
+    );
+    fc.assert(
+      fc.property(held, (value) => {
+        const { rejected, message } = parse(JSON.stringify(value));
+        expect(rejected >= 0 && Number.isInteger(rejected)).toBe(true);
+        expect(typeof message).toBe("string");
+        expect(["string", "undefined"]).toContain(typeof parseJsonStatusMessage(Buffer.from(JSON.stringify(value))));
+      }),
+    );
+  });
+
+  test("is what a success says in JSON, and a Status what an error says", () => {
+    const contentType = "application/json";
+    const body = Buffer.from('{"partialSuccess":{"rejectedDataPoints":"3","errorMessage":"old"}}');
+    expect(judgeReply(reply(200, { body, contentType }), now)).toMatchObject({ rejected: 3, message: "old" });
+    const status = Buffer.from('{"code":3,"message":"bad"}');
+    expect(judgeReply(reply(400, { body: status, contentType }), now)).toMatchObject({ reason: "bad" });
+    const other = Buffer.from('{"error":"bad"}');
+    expect(judgeReply(reply(400, { body: other, contentType }), now)).toMatchObject({ reason: '{"error":"bad"}' });
   });
 });

@@ -58,6 +58,7 @@ describe("shutdown", () => {
     const minute = 60_000;
     const config = {
       url,
+      protocol: "http/protobuf",
       compression: "gzip",
       headers: {},
       timeoutMs: minute,

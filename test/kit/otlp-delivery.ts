@@ -76,6 +76,7 @@ export const useDelivery = () => {
         {
           url,
           tls: undefined,
+          protocol: "http/protobuf",
           compression: "gzip",
           headers: { Authorization: secret },
           timeoutMs: 5000,

@@ -76,6 +76,13 @@ export const decodeRequest = (body: Uint8Array): MetricsRequest => {
   return requestType.toObject(requestType.decode(body), { longs: String, json: true });
 };
 
+/** A request in OTLP/JSON, read by the published schema; throws where it is none. */
+export const decodeJsonRequest = (body: Uint8Array): MetricsRequest => {
+  requestType ??= loadRequestType();
+  const parsed: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
+  return decodeRequest(requestType.encode(requestType.fromObject(parsed as object)).finish());
+};
+
 const valueOf = ({ stringValue, boolValue, intValue, doubleValue }: AnyValue): string | number | boolean =>
   stringValue ?? boolValue ?? (intValue === undefined ? Number(doubleValue) : Number(intValue));
 
@@ -222,7 +229,8 @@ export const startOtlpReceiver = async ({ port: wantedPort = 0, tls }: ReceiverO
     const plain = decompress(body, request.headers["content-encoding"]);
     const answer = script.shift() ?? otherwise;
     const { method = "", url: path = "", headers } = request;
-    const message = decodeRequest(plain);
+    const isJson = headers["content-type"] === "application/json";
+    const message = isJson ? decodeJsonRequest(plain) : decodeRequest(plain);
     requests.push({
       method,
       path,

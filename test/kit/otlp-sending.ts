@@ -5,6 +5,7 @@ import type { OtlpConfig } from "../../src/model/config.ts";
 const configOf = (url: string): OtlpConfig => ({
   url,
   tls: undefined,
+  protocol: "http/protobuf",
   compression: "gzip",
   headers: {},
   timeoutMs: 30_000,
