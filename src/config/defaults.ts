@@ -40,6 +40,7 @@ export const defaults = {
       maxElapsedMs: 0,
     } satisfies RetryConfig,
     queueMib: 64,
+    newestFirst: false,
   },
   listen: { host: "127.0.0.1", port: 9464 },
 } as const;

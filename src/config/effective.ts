@@ -70,7 +70,17 @@ const entryIn = ({ side, ...entry }: SelectEntry): YamlMap => {
   return given(endKeys.some((key) => written[key] !== undefined) ? { ...written, side } : written);
 };
 
-const otlpIn = ({ url, tls, protocol, compression, headers, timeoutMs, retry, queueBytes }: OtlpConfig): YamlMap => {
+const otlpIn = ({
+  url,
+  tls,
+  protocol,
+  compression,
+  headers,
+  timeoutMs,
+  retry,
+  queueBytes,
+  newestFirst,
+}: OtlpConfig): YamlMap => {
   const base = baseOf(url);
   return {
     ...(base === undefined ? { metrics_endpoint: url } : { endpoint: base }),
@@ -86,7 +96,7 @@ const otlpIn = ({ url, tls, protocol, compression, headers, timeoutMs, retry, qu
       max_interval: formatDuration(retry.maxIntervalMs),
       max_elapsed_time: formatDuration(retry.maxElapsedMs),
     },
-    sending_queue: { max_mib: queueBytes / 1_048_576 },
+    sending_queue: { max_mib: queueBytes / 1_048_576, newest_first: onOff(newestFirst) },
   };
 };
 

@@ -120,6 +120,7 @@ const otlpOf = (file: File, path: string, environment: Environment, choose: Choo
       maxElapsedMs: retry?.max_elapsed_time ?? standard.retry.maxElapsedMs,
     },
     queueBytes: (own.sending_queue?.max_mib ?? standard.queueMib) * 1_048_576,
+    newestFirst: own.sending_queue?.newest_first ?? standard.newestFirst,
   };
 };
 

@@ -284,6 +284,11 @@ export const otlp = block({
         "MiB of compressed requests that wait; the oldest go when it is full.",
         defaults.otlp.queueMib,
       ),
+      newest_first: optional(
+        onOff(),
+        "Whether the newest requests go first after an outage, so that the present is seen soon; what is dropped is the oldest in any case.",
+        "off",
+      ),
     }),
     "Where requests wait for the receiver.",
   ),

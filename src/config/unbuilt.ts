@@ -9,7 +9,6 @@ export const unbuiltKeys: Readonly<Record<string, string>> = {
   "host.netstat": "remove it",
   "export.otlp.temporality": "remove it, the temporality is cumulative",
   "export.otlp.sending_queue.storage": "remove it, requests wait in memory",
-  "export.otlp.sending_queue.newest_first": "remove it",
 };
 
 type UnbuiltValues = { readonly at: string; readonly values: readonly string[]; readonly remedy: string };

@@ -64,7 +64,7 @@ export class OtlpDestination {
   constructor(parts: DestinationParts) {
     this.#parts = parts;
     const { config, connection, report, clocks } = parts;
-    this.#queue = new RequestQueue(config.queueBytes);
+    this.#queue = new RequestQueue(config.queueBytes, config.newestFirst);
     this.#sender = new OtlpSender({
       config,
       post: connection.post,

@@ -1,7 +1,7 @@
 import { EventEmitter, once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { OtlpConfig } from "../model/config.ts";
-import type { RequestQueue, StoredRequest } from "./otlp-queue.ts";
+import { pointsOf, type RequestQueue, type StoredRequest } from "./otlp-queue.ts";
 import type { DeliveryReport } from "./otlp-report.ts";
 import { backoffMs, judgeFailure, judgeReply, type Reply, type Verdict } from "./otlp-retry.ts";
 
@@ -34,7 +34,7 @@ type SenderParts = {
   readonly clocks: Clocks;
 };
 
-/** Delivers the requests of a queue, one at a time and in order, until it is closed. */
+/** Delivers the requests of a queue, one at a time and in its order, until it is closed. */
 export class OtlpSender {
   readonly #parts: SenderParts;
   /** Emits `change` whenever a request is settled, put back or left behind. */
@@ -62,7 +62,7 @@ export class OtlpSender {
       counts.dropped.expired += request.points;
       return;
     }
-    counts.dropped.queue_full += queue.push(request);
+    counts.dropped.queue_full += pointsOf(queue.push(request));
     if (!this.#isSending) void this.#send();
   }
 
@@ -75,7 +75,7 @@ export class OtlpSender {
   /** Ends at once; what is left in the queue is counted as expired. */
   close(): void {
     this.#isClosed = true;
-    this.#parts.counts.dropped.expired += this.#parts.queue.clear();
+    this.#parts.counts.dropped.expired += pointsOf(this.#parts.queue.clear());
     this.#attempt?.abort();
     this.#pause?.end();
     this.#events.emit("change");

@@ -158,6 +158,8 @@ export type OtlpConfig = {
   readonly retry: RetryConfig;
   /** Bound of the stored (compressed) bytes. */
   readonly queueBytes: number;
+  /** What is sent of a queue: its newest requests before its oldest. */
+  readonly newestFirst: boolean;
 };
 
 export type RetryConfig = {

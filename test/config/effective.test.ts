@@ -191,6 +191,7 @@ export:
       max_elapsed_time: 0s
     sending_queue:
       max_mib: 64
+      newest_first: off
   prometheus:
     listen: "127.0.0.1:9464"
 `);
@@ -338,6 +339,7 @@ describe("round trip", () => {
       maxElapsedMs: ms(0),
     }),
     queueBytes: fc.integer({ min: 1, max: 65_536 }).map((mib) => mib * 1_048_576),
+    newestFirst: fc.boolean(),
   });
   const otlp: fc.Arbitrary<OtlpConfig> = both(otlpEnd, otlpRest);
   const portRanges = fc

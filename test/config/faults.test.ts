@@ -349,7 +349,6 @@ const faults: Readonly<Record<string, readonly string[]>> = {
     '4:9: host.netstat: "netstat" is not supported by this version of sockscope: remove it',
     '7:5: export.otlp.temporality: "temporality" is not supported by this version of sockscope: remove it, the temporality is cumulative',
     '8:22: export.otlp.sending_queue.storage: "storage" is not supported by this version of sockscope: remove it, requests wait in memory',
-    '8:37: export.otlp.sending_queue.newest_first: "newest_first" is not supported by this version of sockscope: remove it',
     '9:1: compat: "compat" is not supported by this version of sockscope: remove it',
     '10:1: election: "election" is not supported by this version of sockscope: remove it, each agent runs its own probes',
   ],

@@ -18,6 +18,7 @@ const standardOtlp = {
     maxElapsedMs: 0,
   },
   queueBytes: 67_108_864,
+  newestFirst: false,
 };
 
 const anywhere = { allAddresses: false, source: { address: undefined, interface: undefined } };
@@ -109,7 +110,7 @@ export:
       randomization_factor: 0
       max_interval: 10s
       max_elapsed_time: 1m
-    sending_queue: { max_mib: 1 }
+    sending_queue: { max_mib: 1, newest_first: on }
   prometheus: { listen: "0.0.0.0:80" }
 `;
     expect(configOf(text)).toEqual({
@@ -157,6 +158,7 @@ export:
             maxElapsedMs: 60_000,
           },
           queueBytes: 1_048_576,
+          newestFirst: true,
         },
         prometheus: { host: "0.0.0.0", port: 80 },
       },

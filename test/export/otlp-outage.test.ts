@@ -3,6 +3,7 @@ import { createServer, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { after, everyMs, freePort, noise, numbered, portOf, useDelivery, values } from "../kit/otlp-delivery.ts";
+import { until } from "../kit/until.ts";
 
 const { destination, lines, receiver } = useDelivery();
 
@@ -65,6 +66,19 @@ describe("no answer", () => {
       `warn cannot reach the OTLP destination 127.0.0.1:${port} (ECONNREFUSED): requests are queued and retried; check that it runs and listens there`,
       `info the OTLP destination 127.0.0.1:${port} is back: 4 requests waited`,
     ]);
+  });
+
+  test("newest_first: the newest arrive first after an outage, and each arrives once", async () => {
+    const to = await receiver();
+    to.always({ status: 503 });
+    const from = destination(to.url, { newestFirst: true, retry: everyMs(60_000) });
+    for (const value of [1, 2, 3, 4]) await from.export(numbered(value));
+    await until("the first one waits for its next attempt", () => lines.length === 1);
+    to.always({ status: 200 });
+    await from.export(numbered(5));
+    await from.flush(after(5000));
+    expect(values(to)).toEqual([5, 4, 3, 2, 1]);
+    expect(from.stats()).toMatchObject({ queueBytes: 0, sentPoints: 5 });
   });
 
   test("a request older than max_elapsed_time is given up, newer ones go on", async () => {

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { RequestQueue } from "../../src/export/otlp-queue.ts";
+import { pointsOf, RequestQueue } from "../../src/export/otlp-queue.ts";
 
 const request = (bytes: number, points = 1) => ({ body: new Uint8Array(bytes), points });
 
@@ -16,7 +16,7 @@ const drain = (queue: RequestQueue): number[] => {
 describe("RequestQueue", () => {
   test("first in, first out", () => {
     const queue = new RequestQueue(100);
-    for (const points of [1, 2, 3]) expect(queue.push(request(10, points))).toBe(0);
+    for (const points of [1, 2, 3]) expect(pointsOf(queue.push(request(10, points)))).toBe(0);
     expect([queue.length, queue.bytes]).toEqual([3, 30]);
     expect(drain(queue)).toEqual([1, 2, 3]);
     expect([queue.length, queue.bytes]).toEqual([0, 0]);
@@ -25,7 +25,7 @@ describe("RequestQueue", () => {
   test("a full queue drops as many of the oldest as it takes, and says how many points", () => {
     const queue = new RequestQueue(30);
     for (const points of [1, 2, 4]) queue.push(request(10, points));
-    expect(queue.push(request(15, 8))).toBe(1 + 2);
+    expect(pointsOf(queue.push(request(15, 8)))).toBe(1 + 2);
     expect([queue.length, queue.bytes]).toEqual([2, 25]);
     expect(drain(queue)).toEqual([4, 8]);
   });
@@ -34,7 +34,7 @@ describe("RequestQueue", () => {
     const queue = new RequestQueue(30);
     for (const points of [1, 2, 4]) queue.push(request(10, points));
     expect(queue.take()?.points).toBe(1);
-    expect(queue.push(request(20, 8))).toBe(2 + 4);
+    expect(pointsOf(queue.push(request(20, 8)))).toBe(2 + 4);
     queue.putBack();
     expect(drain(queue)).toEqual([1, 8]);
   });
@@ -46,7 +46,7 @@ describe("RequestQueue", () => {
     queue.putBack();
     expect(queue.take()?.points).toBe(1);
     queue.putBack();
-    expect(queue.push(request(20, 4))).toBe(1);
+    expect(pointsOf(queue.push(request(20, 4)))).toBe(1);
     expect(drain(queue)).toEqual([2, 4]);
   });
 
@@ -60,10 +60,10 @@ describe("RequestQueue", () => {
   test("a request that can have no room is dropped itself, the others stay", () => {
     const queue = new RequestQueue(30);
     queue.push(request(20, 1));
-    expect(queue.push(request(31, 8))).toBe(8);
+    expect(pointsOf(queue.push(request(31, 8)))).toBe(8);
     queue.take();
-    expect(queue.push(request(11, 16))).toBe(16);
-    expect(queue.push(request(10, 2))).toBe(0);
+    expect(pointsOf(queue.push(request(11, 16)))).toBe(16);
+    expect(pointsOf(queue.push(request(10, 2)))).toBe(0);
     queue.putBack();
     expect(drain(queue)).toEqual([1, 2]);
   });
@@ -72,8 +72,26 @@ describe("RequestQueue", () => {
     const queue = new RequestQueue(30);
     for (const points of [1, 2, 4]) queue.push(request(10, points));
     queue.take();
-    expect(queue.clear()).toBe(7);
+    expect(pointsOf(queue.clear())).toBe(7);
     expect([queue.length, queue.bytes]).toEqual([0, 0]);
+  });
+
+  test("newest first: a request that is put back has newer ones before it, and the oldest are dropped", () => {
+    const queue = new RequestQueue(40, true);
+    for (const points of [1, 2, 4]) queue.push(request(10, points));
+    expect(queue.take()?.points).toBe(4);
+    queue.push(request(10, 8));
+    queue.putBack();
+    expect(pointsOf(queue.push(request(10, 16)))).toBe(1);
+    expect(drain(queue)).toEqual([16, 8, 4, 2]);
+  });
+
+  test("newest first: what is put back alone is what is taken", () => {
+    const queue = new RequestQueue(40, true);
+    queue.push(request(10, 1));
+    queue.take();
+    queue.putBack();
+    expect(drain(queue)).toEqual([1]);
   });
 
   test("any use keeps the bound and loses no point uncounted", () => {
@@ -82,15 +100,15 @@ describe("RequestQueue", () => {
       fc.constantFrom("take" as const, "remove" as const, "putBack" as const),
     );
     fc.assert(
-      fc.property(fc.array(use), (uses) => {
-        const queue = new RequestQueue(50);
+      fc.property(fc.array(use), fc.boolean(), (uses, newestFirst) => {
+        const queue = new RequestQueue(50, newestFirst);
         let pushed = 0;
         let gone = 0;
         let inFlight = 0;
         for (const step of uses) {
           if (typeof step === "object") {
             pushed += step.points;
-            gone += queue.push(request(step.push, step.points));
+            gone += pointsOf(queue.push(request(step.push, step.points)));
           } else if (step === "take") inFlight = queue.take()?.points ?? inFlight;
           else {
             if (step === "remove") gone += inFlight;
@@ -99,7 +117,7 @@ describe("RequestQueue", () => {
           }
           expect(queue.bytes).toBeLessThanOrEqual(50);
         }
-        expect(gone + queue.clear()).toBe(pushed);
+        expect(gone + pointsOf(queue.clear())).toBe(pushed);
       }),
     );
   });

@@ -64,6 +64,7 @@ describe("shutdown", () => {
       timeoutMs: minute,
       retry: everyMs(minute),
       queueBytes: mib,
+      newestFirst: false,
     };
     const script = `
       const { createOtlpDestination } = await import(${JSON.stringify(source)});

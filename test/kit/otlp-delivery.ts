@@ -82,6 +82,7 @@ export const useDelivery = () => {
           timeoutMs: 5000,
           retry: everyMs(20),
           queueBytes: 64 * mib,
+          newestFirst: false,
           ...config,
         },
         {

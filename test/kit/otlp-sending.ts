@@ -10,6 +10,7 @@ const configOf = (url: string): OtlpConfig => ({
   headers: {},
   timeoutMs: 30_000,
   queueBytes: 64 * 1024 * 1024,
+  newestFirst: false,
   retry: {
     initialIntervalMs: 1000,
     multiplier: 1.5,
