@@ -67,8 +67,8 @@ export const startAgent = async (options: CoreOptions): Promise<Agent> => {
 
   const setDestination = async (next: Config): Promise<void> => {
     const { otlp } = next.export;
-    const created = otlp && createOtlpDestination(otlp, { log, userAgent });
-    void destination?.shutdown(AbortSignal.timeout(farewellMs));
+    const earlier = destination?.shutdown(AbortSignal.timeout(farewellMs));
+    const created = otlp && createOtlpDestination(otlp, { log, userAgent, lock: core.lockFile, earlier });
     destination = created;
     await core.ticker.replace("delivery", created && createDeliveryPart(() => created.stats()));
   };

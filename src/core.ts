@@ -7,6 +7,7 @@ import { composeSockets } from "./core-sockets.ts";
 import { createTelemetry, type Telemetry } from "./export/otel.ts";
 import { mapLargeBuffers } from "./kernel/allocator.ts";
 import { readMachineId, uuidV5 } from "./kernel/identity.ts";
+import { createFileLock } from "./kernel/file-lock.ts";
 import { type Libc, loadLibc } from "./kernel/libc.ts";
 import { createProbeSockets } from "./kernel/probe-sockets.ts";
 import { readProcFile } from "./kernel/proc-files.ts";
@@ -80,6 +81,8 @@ export type Core = {
   readonly ticker: Ticker;
   readonly probes: ProbesPart;
   readonly run: RunProbe;
+  /** undefined where the C library cannot be called. */
+  readonly lockFile: ReturnType<typeof createFileLock> | undefined;
   /** Until then the first run would wait for the thread that makes its sockets. */
   readonly readyToProbe: () => Promise<void>;
   /** Puts sources for this configuration in the place of the present ones. */
@@ -138,6 +141,7 @@ export const createCore = async (
     telemetry,
     ticker,
     probes,
+    lockFile: libc && createFileLock(libc),
     readyToProbe: () => probeSockets.ready(),
     run: async (target, signal) => note(target, await runProbe(target, deps, signal)),
     setSources: async (next) => {

@@ -80,6 +80,7 @@ const otlpIn = ({
   retry,
   queueBytes,
   newestFirst,
+  storage,
 }: OtlpConfig): YamlMap => {
   const base = baseOf(url);
   return {
@@ -96,7 +97,7 @@ const otlpIn = ({
       max_interval: formatDuration(retry.maxIntervalMs),
       max_elapsed_time: formatDuration(retry.maxElapsedMs),
     },
-    sending_queue: { max_mib: queueBytes / 1_048_576, newest_first: onOff(newestFirst) },
+    sending_queue: given({ max_mib: queueBytes / 1_048_576, newest_first: onOff(newestFirst), storage }),
   };
 };
 

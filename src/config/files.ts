@@ -45,6 +45,15 @@ export const readText = async (file: string, anyKind = false): Promise<string | 
   return text.includes("\0") ? { fault: "it is a binary file, not YAML text" } : text;
 };
 
+/** Why a path cannot be a folder that is made where it is missing. What only permissions prevent may change. */
+export const folderFault = async (path: string): Promise<string | undefined> => {
+  try {
+    return (await stat(path)).isDirectory() ? undefined : `${path} is no folder`;
+  } catch (error) {
+    return codeOf(error) === "ENOTDIR" ? `a part of ${path} is no folder` : undefined;
+  }
+};
+
 /** A file that is there, and what changes when it does; its name may stay that of a link to another one. */
 export type FoundFile = { readonly file: string; readonly stamp: string };
 

@@ -3,7 +3,7 @@ import { ConfigError, type ConfigFault, formatFault } from "../model/errors.ts";
 import { isFault } from "../text/fault.ts";
 import type { Source } from "./document.ts";
 import type { Env } from "./env.ts";
-import { absent, findTargetFiles, type FoundFile, readText } from "./files.ts";
+import { absent, findTargetFiles, folderFault, type FoundFile, readText } from "./files.ts";
 import type { Parsed } from "./normalise.ts";
 import { type Main, readConfig, readMain } from "./parse.ts";
 import { tlsFaults } from "./tls-files.ts";
@@ -86,6 +86,14 @@ export const errorOf = (faults: readonly ConfigFault[], order: readonly string[]
   );
 };
 
+/** The folder for requests must be one, or none yet. */
+const storageFaults = async ({ document }: Main): Promise<ConfigFault[]> => {
+  const path = ["export", "otlp", "sending_queue", "storage"];
+  const written = document.data?.export?.otlp?.sending_queue?.storage;
+  const message = written && (await folderFault(written));
+  return message === undefined ? [] : [document.place({ path, at: "value", message })];
+};
+
 /**
  * Finds, reads and parses the configuration with its files of targets, and reads the files that targets name for TLS.
  * Throws a `ConfigError` with every fault of all of them.
@@ -98,7 +106,7 @@ export const loadConfig = async (options: LoadOptions): Promise<Loaded> => {
   const targetFiles = read.filter(wasRead);
   const unread = read.flatMap((file) => (wasRead(file) ? [] : [file]));
   const { parsed, faults, tlsFiles } = readConfig(main, targetFiles);
-  const all = [...faults, ...unread, ...(await tlsFaults(tlsFiles))];
+  const all = [...faults, ...unread, ...(await tlsFaults(tlsFiles)), ...(await storageFaults(main))];
   if (all.length > 0 || parsed === undefined) throw errorOf(all, [source.file, ...files.map(({ file }) => file)]);
   const notes = [...parsed.notes, ...unmatchedNotes(unmatched)];
   return { config: parsed.config, notes, ...source, main, targetFiles };

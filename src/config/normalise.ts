@@ -121,6 +121,7 @@ const otlpOf = (file: File, path: string, environment: Environment, choose: Choo
     },
     queueBytes: (own.sending_queue?.max_mib ?? standard.queueMib) * 1_048_576,
     newestFirst: own.sending_queue?.newest_first ?? standard.newestFirst,
+    storage: own.sending_queue?.storage,
   };
 };
 

@@ -57,7 +57,7 @@ const resource = block({
   ),
 });
 
-const mountPoint = (standard: string) =>
+const absolutePath = (standard: string) =>
   parsed<string>(
     (path) =>
       path.startsWith("/") && !path.includes("\0") ? path : { fault: `must be an absolute path, as in ${standard}` },
@@ -65,9 +65,9 @@ const mountPoint = (standard: string) =>
   );
 
 const paths = block({
-  proc: optional(mountPoint(defaults.paths.proc), "Where the proc file system is mounted.", defaults.paths.proc),
+  proc: optional(absolutePath(defaults.paths.proc), "Where the proc file system is mounted.", defaults.paths.proc),
   cgroup: optional(
-    mountPoint(defaults.paths.cgroup),
+    absolutePath(defaults.paths.cgroup),
     "Where the cgroup file system is mounted: version 2, or the hierarchies that have it under unified.",
     defaults.paths.cgroup,
   ),
@@ -288,6 +288,10 @@ export const otlp = block({
         onOff(),
         "Whether the newest requests go first after an outage, so that the present is seen soon; what is dropped is the oldest in any case.",
         "off",
+      ),
+      storage: optional(
+        absolutePath("/var/lib/sockscope"),
+        "Folder in which requests wait instead of in memory, so that they outlive a restart and kill -9: what is left is sent first at the next start. It is made where it is missing; each destination has a folder of its own in it, by its URL, and one agent at a time uses that. A request counts as queued once the kernel has it; it is synced to the disk within a second unless it is delivered by then, so that a loss of power costs a second at most. What was in flight at the end may be sent twice.",
       ),
     }),
     "Where requests wait for the receiver.",

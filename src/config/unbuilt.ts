@@ -8,7 +8,6 @@ export const unbuiltKeys: Readonly<Record<string, string>> = {
   "sockets.namespaces": "remove it",
   "host.netstat": "remove it",
   "export.otlp.temporality": "remove it, the temporality is cumulative",
-  "export.otlp.sending_queue.storage": "remove it, requests wait in memory",
 };
 
 type UnbuiltValues = { readonly at: string; readonly values: readonly string[]; readonly remedy: string };

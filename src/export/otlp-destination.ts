@@ -3,12 +3,15 @@ import { promisify } from "node:util";
 import { constants, gzip, zstdCompress } from "node:zlib";
 import type { Snapshot } from "../model/columns.ts";
 import type { Compression, OtlpConfig, OtlpProtocol } from "../model/config.ts";
+import type { Log } from "../model/log.ts";
 import { orAborted } from "./otlp-abort.ts";
 import { encodeJsonRequests } from "./otlp-json.ts";
 import { type EncodedRequest, encodeRequests } from "./otlp-protobuf.ts";
 import { RequestQueue } from "./otlp-queue.ts";
 import type { DeliveryReport } from "./otlp-report.ts";
+import type { Content } from "./otlp-record.ts";
 import { type Clocks, type DeliveryCounts, OtlpSender, type Post } from "./otlp-sender.ts";
+import { diskBytes, type FileLock, OtlpStorage, storageFolder } from "./otlp-storage.ts";
 
 export type OtlpStats = DeliveryCounts & {
   /** `host:port` */ readonly host: string;
@@ -22,6 +25,10 @@ type DestinationParts = {
   readonly report: DeliveryReport;
   readonly clocks: Clocks;
   readonly maxRequestBytes: number;
+  readonly log: Log;
+  readonly lock: FileLock | undefined;
+  /** Until it resolves, another destination of this process may hold the storage. */
+  readonly earlier: Promise<unknown>;
 };
 
 /** Level 1 needs 40 % of level 6's time for 20 % more bytes, and time is what an agent on a busy host has to save. */
@@ -51,11 +58,12 @@ const encoders: Readonly<Record<OtlpProtocol, typeof encodeRequests>> = {
 export class OtlpDestination {
   readonly #parts: DestinationParts;
   readonly #queue: RequestQueue;
+  readonly #storage: OtlpStorage | undefined;
   readonly #sender: OtlpSender;
   readonly #counts: DeliveryCounts = {
     sentBytes: 0,
     sentPoints: 0,
-    dropped: { queue_full: 0, rejected: 0, refused: 0, expired: 0, too_large: 0 },
+    dropped: { queue_full: 0, rejected: 0, refused: 0, expired: 0, too_large: 0, damaged: 0 },
     lastSuccessMs: undefined,
   };
   /** The exports under way, one after another, so that their requests stay in order. */
@@ -65,10 +73,12 @@ export class OtlpDestination {
     this.#parts = parts;
     const { config, connection, report, clocks } = parts;
     this.#queue = new RequestQueue(config.queueBytes, config.newestFirst);
+    this.#storage = this.#openStorage();
     this.#sender = new OtlpSender({
       config,
       post: connection.post,
       queue: this.#queue,
+      storage: this.#storage,
       counts: this.#counts,
       report,
       clocks,
@@ -92,13 +102,24 @@ export class OtlpDestination {
   }
 
   /**
-   * Flushes until the signal aborts, then ends at once. What is left, and what is exported from now on, is counted as
-   * expired.
+   * Flushes until the signal aborts, then ends at once. What is left on disk stays there; what is left in memory, and
+   * what is exported from now on, is counted as expired.
    */
   async shutdown(signal: AbortSignal): Promise<void> {
     await this.flush(signal);
-    this.#sender.close();
-    this.#parts.connection.close();
+    const { connection, config, log, host } = this.#parts;
+    const kept = this.#sender.close();
+    connection.close();
+    await this.#storage?.close();
+    if (kept > 0)
+      log("info", `${kept} requests for the OTLP destination ${host} stay in ${config.storage} until the next start`);
+  }
+
+  #openStorage(): OtlpStorage | undefined {
+    const { config, lock, log, earlier } = this.#parts;
+    if (config.storage === undefined) return undefined;
+    const folder = storageFolder(config.storage, new URL(config.url));
+    return new OtlpStorage({ folder, lock, log, recover: (left) => this.#sender.restore(left) }, earlier);
   }
 
   stats(): OtlpStats {
@@ -107,6 +128,8 @@ export class OtlpDestination {
   }
 
   async #encode(snapshot: Snapshot, signal: AbortSignal | undefined): Promise<void> {
+    const ready = this.#storage?.ready ?? Promise.resolve();
+    await (signal === undefined ? ready : orAborted(ready, signal).catch(() => undefined));
     const { config, maxRequestBytes: maxBytes } = this.#parts;
     const steps = encoders[config.protocol](snapshot, { maxBytes });
     for (let step = steps.next(); ; step = steps.next()) {
@@ -120,7 +143,9 @@ export class OtlpDestination {
   }
 
   async #store({ body, points }: EncodedRequest, signal: AbortSignal | undefined): Promise<void> {
-    const compress = compressors[this.#parts.config.compression];
-    await this.#sender.enqueue({ body: await compress(body), points }, signal);
+    const { compression: encoding, protocol } = this.#parts.config;
+    const content: Content = { body: await compressors[encoding](body), encoding, protocol };
+    const bytes = this.#storage === undefined ? content.body.length : diskBytes(content.body.length);
+    await this.#sender.enqueue({ content, bytes, points }, signal);
   }
 }

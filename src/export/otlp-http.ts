@@ -9,14 +9,20 @@ import { namesOf, secureContextOf } from "../tls/secure-context.ts";
 import { orAborted } from "./otlp-abort.ts";
 import { OtlpDestination } from "./otlp-destination.ts";
 import { DeliveryReport } from "./otlp-report.ts";
+import type { Content } from "./otlp-record.ts";
 import type { Reply } from "./otlp-retry.ts";
 import type { Clocks } from "./otlp-sender.ts";
+import type { FileLock } from "./otlp-storage.ts";
 
 export type OtlpDependencies = Partial<Clocks> & {
   readonly log: Log;
   readonly userAgent: string;
   /** Bound of a request before compression. */
   readonly maxRequestBytes?: number;
+  /** For `storage`. */
+  readonly lock?: FileLock | undefined;
+  /** Another destination of this process may hold the storage until it resolves. */
+  readonly earlier?: Promise<unknown> | undefined;
 };
 
 const defaultMaxRequestBytes = 4 * 1024 * 1024;
@@ -111,15 +117,15 @@ class HttpConnection {
   }
 
   /** Rejects where no complete answer came, and as soon as the signal aborts, whatever the connection is doing. */
-  readonly post = async (body: Uint8Array, signal: AbortSignal): Promise<Reply> => {
+  readonly post = async (content: Content, signal: AbortSignal): Promise<Reply> => {
     const pool = await orAborted(this.#open(), signal);
     const dials = this.#dials;
     try {
-      return await this.#request(pool, body, signal);
+      return await this.#request(pool, content, signal);
     } catch (error) {
       // The server closed the idle connection just as it was used again: no outage, so no pause and no log line.
       if (signal.aborted || this.#dials !== dials || !isClosed(error)) throw error;
-      return await this.#request(pool, body, signal);
+      return await this.#request(pool, content, signal);
     }
   };
 
@@ -163,14 +169,18 @@ class HttpConnection {
     });
   }
 
-  async #request(pool: Pool, body: Uint8Array, signal: AbortSignal): Promise<Reply> {
-    const { headers: own } = this.#parts;
-    const request = pool.request({ method: "POST", path: this.#path, headers: own, body, signal });
+  async #request(pool: Pool, { body, encoding, protocol }: Content, signal: AbortSignal): Promise<Reply> {
+    const headers = {
+      ...this.#parts.headers,
+      "content-type": contentTypes[protocol],
+      ...(encoding === "none" ? {} : { "content-encoding": encoding }),
+    };
+    const request = pool.request({ method: "POST", path: this.#path, headers, body, signal });
     const answer = await orAborted(request, signal).catch((error: unknown) => {
       if (signal.aborted) this.#dialing?.destroy(new Error("aborted"));
       throw error;
     });
-    const { statusCode: status, headers, body: chunks } = answer;
+    const { statusCode: status, headers: answered, body: chunks } = answer;
     const content = await readAnswer(chunks).catch((error: unknown) => {
       // The status of an error says enough; a success is none before its body has told of rejected points.
       if (status >= 200 && status < 300) throw error;
@@ -178,8 +188,8 @@ class HttpConnection {
     });
     return {
       status,
-      retryAfter: first(headers["retry-after"]),
-      contentType: first(headers["content-type"]),
+      retryAfter: first(answered["retry-after"]),
+      contentType: first(answered["content-type"]),
       ...content,
     };
   }
@@ -197,16 +207,10 @@ const contentTypes: Readonly<Record<OtlpProtocol, string>> = {
 };
 
 /** The configured headers go before those of the URL and the agent, but not before those that OTLP fixes. */
-const headersOf = (
-  url: URL,
-  { headers, protocol, compression }: OtlpConfig,
-  userAgent: string,
-): Record<string, string> => ({
+const headersOf = (url: URL, { headers }: OtlpConfig, userAgent: string): Record<string, string> => ({
   "user-agent": userAgent,
   ...credentialsOf(url),
   ...Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value])),
-  "content-type": contentTypes[protocol],
-  ...(compression === "none" ? {} : { "content-encoding": compression }),
 });
 
 /**
@@ -228,5 +232,8 @@ export const createOtlpDestination = (config: OtlpConfig, dependencies: OtlpDepe
     report: new DeliveryReport(log, { host, isTls }, secrets),
     clocks: { now, monotonic, random },
     maxRequestBytes,
+    log,
+    lock: dependencies.lock,
+    earlier: dependencies.earlier ?? Promise.resolve(),
   });
 };

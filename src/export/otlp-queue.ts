@@ -1,10 +1,18 @@
-/** An encoded request as it is stored and sent. */
+import type { Content } from "./otlp-record.ts";
+
+/** An encoded request that waits or is under way. */
 export type StoredRequest = {
-  /** Compressed, if the destination wants it so. */
-  readonly body: Uint8Array;
+  /** Compressed, if the destination wants it so; undefined while it is on disk alone. */
+  content: Content | undefined;
+  /** What it takes of the queue. */
+  readonly bytes: number;
   readonly points: number;
   /** Monotonic ms, set by the sender. */
   firstAttemptMs?: number;
+  /** Its name on disk, set by the storage. */
+  file?: string;
+  /** Set by the storage, too: it is delivered or dropped. */
+  isSettled?: boolean;
 };
 
 type Entry = { readonly request: StoredRequest; readonly age: number };
@@ -20,8 +28,9 @@ export class RequestQueue {
   #waiting: Entry[] = [];
   #inFlight: Entry | undefined;
   #bytes = 0;
-  /** Of the newest request. */
-  #age = 0;
+  /** Of the newest request, and of the oldest that was restored. */
+  #newest = 0;
+  #oldest = 0;
 
   constructor(maxBytes: number, newestFirst = false) {
     this.maxBytes = maxBytes;
@@ -44,18 +53,32 @@ export class RequestQueue {
 
   /** Appends a request; returns what is dropped for it: older ones, or itself where nothing else can make room. */
   push(request: StoredRequest): StoredRequest[] {
-    const size = request.body.length;
-    if (size + (this.#inFlight?.request.body.length ?? 0) > this.maxBytes) return [request];
+    const size = request.bytes;
+    if (size + (this.#inFlight?.request.bytes ?? 0) > this.maxBytes) return [request];
     const dropped: StoredRequest[] = [];
     while (!this.hasRoom(size)) {
       const oldest = this.#waiting.shift();
       if (oldest === undefined) break;
-      this.#bytes -= oldest.request.body.length;
+      this.#bytes -= oldest.request.bytes;
       dropped.push(oldest.request);
     }
-    this.#waiting.push({ request, age: ++this.#age });
+    this.#waiting.push({ request, age: ++this.#newest });
     this.#bytes += size;
     return dropped;
+  }
+
+  /** Puts requests before all others, from the oldest to the newest; returns the oldest of them, which have no room. */
+  restore(requests: readonly StoredRequest[]): StoredRequest[] {
+    const entries: Entry[] = [];
+    let left = requests.length;
+    for (; left > 0; left--) {
+      const request = requests[left - 1];
+      if (request === undefined || !this.hasRoom(request.bytes)) break;
+      this.#bytes += request.bytes;
+      entries.push({ request, age: --this.#oldest });
+    }
+    this.#waiting = [...entries.toReversed(), ...this.#waiting];
+    return requests.slice(0, left);
   }
 
   /** Takes the request whose turn it is into flight; nothing where one is in flight or none waits. */
@@ -67,7 +90,7 @@ export class RequestQueue {
 
   /** The request in flight is settled. */
   remove(): void {
-    this.#bytes -= this.#inFlight?.request.body.length ?? 0;
+    this.#bytes -= this.#inFlight?.request.bytes ?? 0;
     this.#inFlight = undefined;
   }
 
@@ -75,8 +98,10 @@ export class RequestQueue {
   putBack(): void {
     const entry = this.#inFlight;
     if (entry === undefined) return;
-    const older = this.#newestFirst ? this.#waiting.findLastIndex(({ age }) => age < entry.age) + 1 : 0;
-    this.#waiting.splice(older, 0, entry);
+    const newer = this.#newestFirst
+      ? this.#waiting.findLastIndex(({ age }) => age < entry.age) + 1
+      : this.#waiting.findIndex(({ age }) => age > entry.age);
+    this.#waiting.splice(newer < 0 ? this.#waiting.length : newer, 0, entry);
     this.#inFlight = undefined;
   }
 

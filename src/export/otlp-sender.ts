@@ -2,13 +2,15 @@ import { EventEmitter, once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { OtlpConfig } from "../model/config.ts";
 import { pointsOf, type RequestQueue, type StoredRequest } from "./otlp-queue.ts";
+import type { Content } from "./otlp-record.ts";
 import type { DeliveryReport } from "./otlp-report.ts";
 import { backoffMs, judgeFailure, judgeReply, type Reply, type Verdict } from "./otlp-retry.ts";
+import type { OtlpStorage, Unread } from "./otlp-storage.ts";
 
 /** Sends one request. Rejects where no complete answer came, and soon after the signal aborts in any case. */
-export type Post = (body: Uint8Array, signal: AbortSignal) => Promise<Reply>;
+export type Post = (content: Content, signal: AbortSignal) => Promise<Reply>;
 
-export const dropReasons = ["queue_full", "rejected", "refused", "expired", "too_large"] as const;
+export const dropReasons = ["queue_full", "rejected", "refused", "expired", "too_large", "damaged"] as const;
 export type DropReason = (typeof dropReasons)[number];
 
 /** Sums since the start. */
@@ -29,6 +31,8 @@ type SenderParts = {
   readonly config: Pick<OtlpConfig, "timeoutMs" | "retry">;
   readonly post: Post;
   readonly queue: RequestQueue;
+  /** undefined: requests wait in memory. */
+  readonly storage: OtlpStorage | undefined;
   readonly counts: DeliveryCounts;
   readonly report: DeliveryReport;
   readonly clocks: Clocks;
@@ -52,17 +56,25 @@ export class OtlpSender {
   }
 
   /**
-   * Queues a request. Waits for room as long as the destination takes requests and the signal allows; otherwise the
-   * oldest are dropped for it.
+   * Queues a request, and resolves when it is stored, too. Waits for room as long as the destination takes requests and
+   * the signal allows; otherwise the oldest are dropped for it.
    */
   async enqueue(request: StoredRequest, signal: AbortSignal | undefined): Promise<void> {
-    const { queue, counts } = this.#parts;
-    while (this.#isWorthWaiting(request.body.length, signal)) await this.#change(signal);
+    const { queue, counts, storage } = this.#parts;
+    while (this.#isWorthWaiting(request.bytes, signal)) await this.#change(signal);
     if (this.#isClosed) {
       counts.dropped.expired += request.points;
       return;
     }
-    counts.dropped.queue_full += pointsOf(queue.push(request));
+    const dropped = queue.push(request);
+    this.#drop(dropped);
+    if (!this.#isSending) void this.#send();
+    if (!dropped.includes(request)) await storage?.add(request, signal);
+  }
+
+  /** Queues what an earlier process has stored, from the oldest to the newest, before everything else. */
+  restore(requests: readonly StoredRequest[]): void {
+    this.#drop(this.#parts.queue.restore(requests));
     if (!this.#isSending) void this.#send();
   }
 
@@ -72,13 +84,22 @@ export class OtlpSender {
     while (this.#parts.queue.length > 0 && !signal.aborted) await this.#change(signal);
   }
 
-  /** Ends at once; what is left in the queue is counted as expired. */
-  close(): void {
+  /** Ends at once; returns how many requests are left on disk. Those that are in memory alone are counted as expired. */
+  close(): number {
     this.#isClosed = true;
-    this.#parts.counts.dropped.expired += pointsOf(this.#parts.queue.clear());
+    const left = this.#parts.queue.clear();
+    const lost = left.filter(({ file }) => file === undefined);
+    this.#parts.counts.dropped.expired += pointsOf(lost);
     this.#attempt?.abort();
     this.#pause?.end();
     this.#events.emit("change");
+    return left.length - lost.length;
+  }
+
+  #drop(requests: readonly StoredRequest[]): void {
+    const { counts, storage } = this.#parts;
+    counts.dropped.queue_full += pointsOf(requests);
+    for (const request of requests) storage?.settle(request);
   }
 
   #isWorthWaiting(size: number, signal: AbortSignal | undefined): boolean {
@@ -96,23 +117,42 @@ export class OtlpSender {
     while (!this.#isClosed) {
       const request = this.#parts.queue.take();
       if (request === undefined) break;
-      const verdict = await this.#try(request);
+      const content = request.content ?? (await this.#parts.storage?.read(request)) ?? "damaged";
       if (this.#isClosed) break;
-      const pause = this.#settle(request, verdict);
+      if (typeof content === "string") {
+        await this.#skip(request, content);
+        continue;
+      }
+      const verdict = await this.#try(request, content);
+      if (this.#isClosed) break;
+      const pause = this.#settle(request, content, verdict);
       this.#events.emit("change");
       if (verdict.kind === "retry") await this.#rest(pause, verdict.retryAfterMs > 0);
     }
     this.#isSending = false;
   }
 
-  async #try(request: StoredRequest): Promise<Verdict> {
+  /** Of a request that the disk does not give. */
+  async #skip(request: StoredRequest, unread: Unread): Promise<void> {
+    const { config, queue, counts } = this.#parts;
+    if (unread === "later") {
+      queue.putBack();
+      await this.#rest(config.retry.initialIntervalMs, false);
+      return;
+    }
+    counts.dropped.damaged += request.points;
+    this.#remove(request);
+    this.#events.emit("change");
+  }
+
+  async #try(request: StoredRequest, content: Content): Promise<Verdict> {
     const { config, post, clocks } = this.#parts;
     request.firstAttemptMs ??= clocks.monotonic();
     const attempt = new AbortController();
     this.#attempt = attempt;
     const deadline = setTimeout(() => attempt.abort(), config.timeoutMs);
     try {
-      return judgeReply(await post(request.body, attempt.signal), clocks.now());
+      return judgeReply(await post(content, attempt.signal), clocks.now());
     } catch (error) {
       return attempt.signal.aborted
         ? { kind: "retry", reason: `no answer in ${config.timeoutMs} ms`, retryAfterMs: 0 }
@@ -124,7 +164,7 @@ export class OtlpSender {
   }
 
   /** Books a verdict; returns the pause in ms before the next attempt. */
-  #settle(request: StoredRequest, verdict: Verdict): number {
+  #settle(request: StoredRequest, { body }: Content, verdict: Verdict): number {
     const { queue, counts, report, clocks } = this.#parts;
     if (verdict.kind === "retry") return this.#keep(request, verdict);
     this.#failures = 0;
@@ -132,15 +172,20 @@ export class OtlpSender {
       const rejected = Math.min(verdict.rejected, request.points);
       counts.dropped.rejected += rejected;
       counts.sentPoints += request.points - rejected;
-      counts.sentBytes += request.body.length;
+      counts.sentBytes += body.length;
       counts.lastSuccessMs = clocks.now();
       report.delivered(verdict, queue.length);
     } else {
       counts.dropped.refused += request.points;
       report.refused(verdict);
     }
-    queue.remove();
+    this.#remove(request);
     return 0;
+  }
+
+  #remove(request: StoredRequest): void {
+    this.#parts.queue.remove();
+    this.#parts.storage?.settle(request);
   }
 
   #keep(request: StoredRequest, verdict: Extract<Verdict, { kind: "retry" }>): number {
@@ -152,7 +197,7 @@ export class OtlpSender {
     const elapsed = now + pause - (request.firstAttemptMs ?? now);
     if (config.retry.maxElapsedMs > 0 && elapsed > config.retry.maxElapsedMs) {
       counts.dropped.expired += request.points;
-      queue.remove();
+      this.#remove(request);
     } else queue.putBack();
     return pause;
   }

@@ -81,9 +81,9 @@ export const attributes = {
   "sockscope.destination": { type: "string", description: "Host and port of an OTLP destination." },
   "sockscope.drop.reason": {
     type: "string",
-    values: ["queue_full", "rejected", "refused", "expired", "too_large"],
+    values: ["queue_full", "rejected", "refused", "expired", "too_large", "damaged"],
     description:
-      "queue_full: the queue's bound; rejected: by partial success; refused: a response that is not retried; expired: max_elapsed_time; too_large: one point above the request limit.",
+      "queue_full: the queue's bound; rejected: by partial success; refused: a response that is not retried; expired: max_elapsed_time; too_large: one point above the request limit; damaged: a stored request that cannot be read.",
   },
   "sockscope.event.outcome": {
     type: "string",

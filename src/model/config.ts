@@ -160,6 +160,8 @@ export type OtlpConfig = {
   readonly queueBytes: number;
   /** What is sent of a queue: its newest requests before its oldest. */
   readonly newestFirst: boolean;
+  /** The folder in which requests wait; undefined: in memory. */
+  readonly storage: string | undefined;
 };
 
 export type RetryConfig = {

@@ -192,6 +192,7 @@ export:
     sending_queue:
       max_mib: 64
       newest_first: off
+      storage: /var/lib/sockscope
   prometheus:
     listen: "127.0.0.1:9464"
 `);
@@ -340,6 +341,7 @@ describe("round trip", () => {
     }),
     queueBytes: fc.integer({ min: 1, max: 65_536 }).map((mib) => mib * 1_048_576),
     newestFirst: fc.boolean(),
+    storage: maybe(filePath),
   });
   const otlp: fc.Arbitrary<OtlpConfig> = both(otlpEnd, otlpRest);
   const portRanges = fc

@@ -348,9 +348,8 @@ const faults: Readonly<Record<string, readonly string[]>> = {
     '3:3: sockets.namespaces: "namespaces" is not supported by this version of sockscope: remove it',
     '4:9: host.netstat: "netstat" is not supported by this version of sockscope: remove it',
     '7:5: export.otlp.temporality: "temporality" is not supported by this version of sockscope: remove it, the temporality is cumulative',
-    '8:22: export.otlp.sending_queue.storage: "storage" is not supported by this version of sockscope: remove it, requests wait in memory',
-    '9:1: compat: "compat" is not supported by this version of sockscope: remove it',
-    '10:1: election: "election" is not supported by this version of sockscope: remove it, each agent runs its own probes',
+    '8:1: compat: "compat" is not supported by this version of sockscope: remove it',
+    '9:1: election: "election" is not supported by this version of sockscope: remove it, each agent runs its own probes',
   ],
   "bad-unbuilt-lists.yaml": [
     '1:42: sockets.group_by[1]: "sockscope.netns" is not supported by this version of sockscope: remove it, one network namespace is read',

@@ -32,6 +32,35 @@ const faultsOf = async (options: LoadOptions): Promise<string> => {
   throw new Error("no fault was found");
 };
 
+describe("the folder for requests", () => {
+  const withStorage = (path: string) => `export: { otlp: { sending_queue: { storage: ${path} } } }\n`;
+
+  test("may be missing, and is not made by reading the configuration", async () => {
+    await writeFile(at("storage.yaml"), withStorage(at("later/requests")));
+    const { config } = await loadConfig({ file: at("storage.yaml"), env: {}, places: [] });
+    expect(config.export.otlp?.storage).toBe(at("later/requests"));
+    expect(existsSync(at("later"))).toBe(false);
+  });
+
+  test.each([
+    ["good.yaml", "good.yaml is no folder"],
+    ["good.yaml/below", "a part of FOLDER/good.yaml/below is no folder"],
+  ])("must not be a file: %s", async (name, message) => {
+    await writeFile(at("storage.yaml"), withStorage(at(name)));
+    const faults = await faultsOf({ file: at("storage.yaml"), env: {}, places: [] });
+    expect(faults.replaceAll(folder, "FOLDER")).toContain(
+      `storage.yaml:1:45: export.otlp.sending_queue.storage: ${message.startsWith("a") ? message : `FOLDER/${message}`}`,
+    );
+  });
+
+  test("must be named in full", async () => {
+    await writeFile(at("storage.yaml"), withStorage("requests"));
+    expect(await faultsOf({ file: at("storage.yaml"), env: {}, places: [] })).toContain(
+      "export.otlp.sending_queue.storage: must be an absolute path, as in /var/lib/sockscope",
+    );
+  });
+});
+
 describe("the file", () => {
   test("is the one that -c names, before the one that the environment names", async () => {
     const env = { SOCKSCOPE_CONFIG: at("other.yaml") };

@@ -19,6 +19,7 @@ const standardOtlp = {
   },
   queueBytes: 67_108_864,
   newestFirst: false,
+  storage: undefined,
 };
 
 const anywhere = { allAddresses: false, source: { address: undefined, interface: undefined } };
@@ -159,6 +160,7 @@ export:
           },
           queueBytes: 1_048_576,
           newestFirst: true,
+          storage: undefined,
         },
         prometheus: { host: "0.0.0.0", port: 80 },
       },

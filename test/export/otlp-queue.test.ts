@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { pointsOf, RequestQueue } from "../../src/export/otlp-queue.ts";
 
-const request = (bytes: number, points = 1) => ({ body: new Uint8Array(bytes), points });
+const request = (bytes: number, points = 1) => ({ content: undefined, bytes, points });
 
 const drain = (queue: RequestQueue): number[] => {
   const points: number[] = [];

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import type { ServerOptions } from "node:https";
 import { afterEach, expect } from "vitest";
 import type { OtlpDestination } from "../../src/export/otlp-destination.ts";
-import { createOtlpDestination } from "../../src/export/otlp-http.ts";
+import { createOtlpDestination, type OtlpDependencies } from "../../src/export/otlp-http.ts";
 import type { Snapshot } from "../../src/model/columns.ts";
 import type { OtlpConfig } from "../../src/model/config.ts";
 import { type OtlpReceiver, startOtlpReceiver } from "./otlp-receiver.ts";
@@ -71,7 +71,12 @@ export const useDelivery = () => {
       cleanup.push(started.close);
       return started;
     },
-    destination: (url: string, config: Partial<OtlpConfig> = {}, maxRequestBytes = 4 * mib): OtlpDestination => {
+    destination: (
+      url: string,
+      config: Partial<OtlpConfig> = {},
+      maxRequestBytes = 4 * mib,
+      dependencies: Partial<OtlpDependencies> = {},
+    ): OtlpDestination => {
       const created = createOtlpDestination(
         {
           url,
@@ -83,6 +88,7 @@ export const useDelivery = () => {
           retry: everyMs(20),
           queueBytes: 64 * mib,
           newestFirst: false,
+          storage: undefined,
           ...config,
         },
         {
@@ -90,6 +96,7 @@ export const useDelivery = () => {
           userAgent: "sockscope/0.1.0 OTel-OTLP-Exporter-JavaScript/0.301.0",
           maxRequestBytes,
           monotonic: () => performance.now() + aheadMs,
+          ...dependencies,
         },
       );
       cleanup.push(() => created.shutdown(AbortSignal.abort()));

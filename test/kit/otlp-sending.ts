@@ -11,6 +11,7 @@ const configOf = (url: string): OtlpConfig => ({
   timeoutMs: 30_000,
   queueBytes: 64 * 1024 * 1024,
   newestFirst: false,
+  storage: undefined,
   retry: {
     initialIntervalMs: 1000,
     multiplier: 1.5,
