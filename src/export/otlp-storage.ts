@@ -215,7 +215,7 @@ export class OtlpStorage {
     const path = join(this.#parts.folder, file);
     try {
       const header = encodeHeader({ ...content, sequence, points });
-      await writeFile(path, [header, content.body], { flag: "wx", mode: 0o600 });
+      await writeFile(path, Buffer.concat([header, content.body]), { flag: "wx", mode: 0o600 });
     } catch (error) {
       await unlink(path).catch(() => undefined);
       this.#complain(codeOf(error));

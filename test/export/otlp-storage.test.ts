@@ -1,4 +1,16 @@
-import { appendFileSync, chmodSync, mkdirSync, readdirSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import {
+  appendFileSync,
+  chmodSync,
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
@@ -271,6 +283,49 @@ describe("a disk that cannot be used", () => {
     await from.shutdown(AbortSignal.abort());
     expect(from.stats().dropped.expired).toBe(3);
     expect(lines.filter((line) => line.includes("stored"))).toHaveLength(1);
+  });
+
+  /** A file system of 64 KiB; undefined where none can be mounted. */
+  const mountSmall = (path: string): Disposable | undefined => {
+    const { status } = spawnSync("mount", ["-t", "tmpfs", "-o", "size=64k", "none", path]);
+    return status === 0 ? { [Symbol.dispose]: () => void spawnSync("umount", ["-l", path]) } : undefined;
+  };
+
+  test("what a full disk does not take waits in memory, what it holds is sent, and then it is used again", async (context) => {
+    using folder = storageFolder();
+    using mounted = mountSmall(folder.path);
+    if (mounted === undefined) return context.skip("needs root");
+    const { port, url } = await awayUrl();
+    const from = open(url, folder.path, { retry: everyMs(60_000) });
+    for (let value = 0; value < 30; value++) await from.export(numbered(value));
+    expect(folder.files().length).toBeGreaterThan(3);
+    expect(folder.files().length).toBeLessThan(20);
+    const full = lines.filter((line) => line.includes("stored"));
+    expect(full).toEqual([expect.stringContaining("(ENOSPC): they wait in memory; make room there, or lower")]);
+    const to = await receiver(port);
+    await from.flush(after(5000));
+    expect(values(to)).toEqual(Array.from({ length: 30 }, (_, value) => value));
+    await from.export(numbered(30));
+    expect(lines.at(-1)).toContain("info requests are stored in");
+    await from.shutdown(after(1000));
+    return undefined;
+  });
+
+  test("one that hangs holds up no delivery, and no shutdown", async () => {
+    using folder = storageFolder();
+    const to = await receiver();
+    await leave(to.url, folder.path, []);
+    const pipe = join(folder.path, readdirSync(folder.path)[0] ?? "", "lock");
+    rmSync(pipe);
+    // Opening a pipe that nobody reads waits.
+    expect(spawnSync("mkfifo", [pipe]).status).toBe(0);
+    const from = open(to.url, folder.path);
+    await from.export(numbered(1), after(100));
+    await from.export(numbered(2), after(100));
+    await to.until(({ length }) => length === 2);
+    await from.shutdown(after(1000));
+    expect(values(to)).toEqual([1, 2]);
+    closeSync(openSync(pipe, "r+"));
   });
 
   test.skipIf(process.getuid?.() === 0)("a folder that may not be written", async () => {
