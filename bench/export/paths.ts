@@ -56,7 +56,7 @@ export const benchPaths = async (): Promise<Figure[]> => {
     atMost(`${text}; the event loop`, ours.delay, 5, "ms in the quietest pass"),
     atMost("the memory of that", ours.peak / 2 ** 20, 250, "MB"),
   );
-  for (const compression of ["gzip"]) {
+  for (const compression of ["gzip", "zstd"]) {
     const each = await measure("ours", 10, compression);
     figures.push(only(describe(`ours with ${compression}`, each, each.bytes)));
   }

@@ -194,7 +194,9 @@ export: { otlp: { endpoint: "http://127.0.0.1:${receiver.port}" } }`;
       .toBeGreaterThan(2);
     expect(await read('sockscope_agent_capability{sockscope_agent_source="sockets"}')).toBe(0);
     expect(await read('sockscope_agent_capability{sockscope_agent_source="sockstat"}')).toBe(1);
-    expect(await read('sockscope_probe_targets{sockscope_probe_type="tcp",sockscope_probe_outcome="up"}')).toBe(1);
+    await expect
+      .poll(() => read('sockscope_probe_targets{sockscope_probe_type="tcp",sockscope_probe_outcome="up"}'))
+      .toBe(1);
     expect(await read("sockscope_sockstat_used")).toBeGreaterThan(0);
     expect(
       await read(

@@ -11,7 +11,16 @@ import { lock } from "./otlp-storing.ts";
 const [url = "", storage = "", first = "0"] = process.argv.slice(2);
 const retry = { initialIntervalMs: 5, multiplier: 1, randomizationFactor: 0, maxIntervalMs: 5, maxElapsedMs: 0 };
 const queue = { queueBytes: 64 * 1024 * 1024, newestFirst: false, storage };
-const config = { url, compression: "gzip", headers: {}, timeoutMs: 50, retry, ...queue } as const;
+const config = {
+  url,
+  tls: undefined,
+  protocol: "http/protobuf",
+  compression: "gzip",
+  headers: {},
+  timeoutMs: 50,
+  retry,
+  ...queue,
+} as const;
 
 const snapshotOf = (value: number): Snapshot => {
   const own: AttributeSet = noAttributes;

@@ -23,14 +23,18 @@ const sink = spawn(process.execPath, [new URL("sink.ts", import.meta.url).pathna
 });
 const [said] = (await once(sink.stdout, "data")) as [Buffer];
 const { otlp } = defaults;
-const config = {
+const config: OtlpConfig = {
   url: said.toString().trim(),
   compression: "none",
+  tls: undefined,
+  protocol: "http/protobuf",
   headers: {},
   timeoutMs: 60_000,
   retry: otlp.retry,
   queueBytes: otlp.queueMib * 1_048_576,
-} as OtlpConfig;
+  newestFirst: false,
+  storage: undefined,
+};
 const destination = createOtlpDestination(config, { log, userAgent: "bench" });
 const { collect } = createPipeline("socket", requestsOf(["tcp", "udp"]));
 let points = 0;

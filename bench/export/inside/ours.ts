@@ -12,7 +12,8 @@ import type { Log } from "../../../src/model/log.ts";
 import { createFlows, resource } from "../load.ts";
 import { measureExports } from "./measure.ts";
 
-const [url = "", compression = "none"] = process.argv.slice(2);
+const [url = "", wanted = "none"] = process.argv.slice(2);
+const compression = wanted === "gzip" || wanted === "zstd" ? wanted : "none";
 const exports = 10;
 
 // As the agent's main.ts and core.ts do.
@@ -21,14 +22,18 @@ mapLargeBuffers(loadLibc());
 
 const log: Log = (_level, message) => void process.stderr.write(`${message}\n`);
 const { otlp } = defaults;
-const config = {
+const config: OtlpConfig = {
   url,
   compression,
+  tls: undefined,
+  protocol: "http/protobuf",
   headers: {},
   timeoutMs: 60_000,
   retry: otlp.retry,
   queueBytes: otlp.queueMib * 1_048_576,
-} as OtlpConfig;
+  newestFirst: false,
+  storage: undefined,
+};
 const destination = createOtlpDestination(config, { log, userAgent: "bench" });
 const flows = createFlows(Date.now());
 const telemetry = createTelemetry({
