@@ -2,8 +2,7 @@ import { setTimeout } from "node:timers/promises";
 import { createDeliveryPart } from "./collect/delivery.ts";
 import type { ProbesPart } from "./collect/probes.ts";
 import { type CoreOptions, createCore, now, reasonOf } from "./core.ts";
-import type { OtlpDestination } from "./export/otlp-destination.ts";
-import { createOtlpDestination } from "./export/otlp-http.ts";
+import { OtlpDestinations } from "./export/otlp-destinations.ts";
 import { createPage, type Health, type Page } from "./export/page.ts";
 import type { Snapshot } from "./model/columns.ts";
 import type { Config } from "./model/config.ts";
@@ -33,23 +32,24 @@ export const startAgent = async (options: CoreOptions): Promise<Agent> => {
   let asked = config;
   let latest: { readonly snapshot: Snapshot; readonly at: number } | undefined;
   let page: Page | undefined;
-  let destination: OtlpDestination | undefined;
   let schedule: Schedule | undefined;
   const started = now();
   const userAgent = `sockscope/${version} OTel-OTLP-Exporter-JavaScript/${version}`;
+  const destinations = new OtlpDestinations({ log, userAgent });
 
   const health = (): Health => {
     const patience = 3 * config.collection.intervalMs;
     const age = (at: number): string => `${Math.round((now() - at) / 1000)} s`;
     const last = latest?.at ?? started;
-    const lastSuccess = destination?.stats().lastSuccessMs;
-    const late = lastSuccess === undefined ? now() - started > patience : Date.now() - lastSuccess > patience;
+    const late = destinations
+      .stats()
+      .filter(({ lastSuccessMs, startedMs }) => Date.now() - (lastSuccessMs ?? startedMs) > patience);
     return {
       live: now() - last > patience + config.collection.timeoutMs ? `no collection for ${age(last)}` : undefined,
       ready: latest === undefined ? "no collection has finished yet" : undefined,
       healthy:
-        destination !== undefined && late
-          ? `no export to ${destination.stats().host} in the last ${patience / 1000} s`
+        late.length > 0
+          ? `no export to ${listed(late.map(({ host }) => host))} in the last ${patience / 1000} s`
           : undefined,
     };
   };
@@ -59,19 +59,11 @@ export const startAgent = async (options: CoreOptions): Promise<Agent> => {
 
   const consume = async (snapshot: Snapshot): Promise<void> => {
     latest = { snapshot, at: now() };
-    await destination?.export(snapshot, AbortSignal.timeout(config.collection.timeoutMs));
+    await destinations.export(snapshot, AbortSignal.timeout(config.collection.timeoutMs));
   };
 
   page = await openPage(config);
   const core = await createCore(options, consume);
-
-  const setDestination = async (next: Config): Promise<void> => {
-    const { otlp } = next.export;
-    const earlier = destination?.shutdown(AbortSignal.timeout(farewellMs));
-    const created = otlp && createOtlpDestination(otlp, { log, userAgent, lock: core.lockFile, earlier });
-    destination = created;
-    await core.ticker.replace("delivery", created && createDeliveryPart(() => created.stats()));
-  };
 
   const setTargets = async ({ probes }: Config, fresh: boolean): Promise<void> => {
     if (fresh) {
@@ -96,13 +88,16 @@ export const startAgent = async (options: CoreOptions): Promise<Agent> => {
       const { host, port } = page.address;
       log("info", `metrics: http://${host.includes(":") ? `[${host}]` : host}:${port}/metrics`);
     }
-    if (to.otlp !== undefined) log("info", `metrics are sent to ${new URL(to.otlp.url).host} by OTLP`);
-    else
+    if (to.otlp.length > 0) {
+      const hosts = to.otlp.map(({ url }) => new URL(url).host);
+      log("info", `metrics are sent to ${listed(hosts)} by OTLP`);
+    } else {
       log(
         "info",
         "no metrics are sent: set export.otlp.endpoint, or OTEL_EXPORTER_OTLP_ENDPOINT, to send them by OTLP",
       );
-    if (to.otlp === undefined && page === undefined)
+    }
+    if (to.otlp.length === 0 && page === undefined)
       log("warn", "nobody can see the metrics: set export.prometheus.listen, or one of those");
   };
 
@@ -117,7 +112,11 @@ export const startAgent = async (options: CoreOptions): Promise<Agent> => {
   };
 
   await core.setSources(config);
-  await setDestination(config);
+  destinations.replace(config.export.otlp, AbortSignal.timeout(farewellMs), core.lockFile);
+  await core.ticker.replace(
+    "delivery",
+    createDeliveryPart(() => destinations.stats()),
+  );
   await setTargets(config, true);
   announce();
   void core.telemetry.collectNow();
@@ -134,7 +133,7 @@ export const startAgent = async (options: CoreOptions): Promise<Agent> => {
       config = { ...next, collection: old.collection, resource: old.resource };
       const sourceKeys = ["sockets", "networks", "host", "paths"] as const;
       if (sourceKeys.some((key) => !same(old[key], config[key]))) await core.setSources(config);
-      if (!same(old.export.otlp, config.export.otlp)) await setDestination(config);
+      destinations.replace(config.export.otlp, AbortSignal.timeout(farewellMs), core.lockFile);
       if (!same(old.export.prometheus, config.export.prometheus)) await replacePage(config);
       await setTargets(config, old.probes.concurrency !== config.probes.concurrency);
       log("info", `reloaded: ${countTargets(config.probes.targets.length)}`);
@@ -144,7 +143,7 @@ export const startAgent = async (options: CoreOptions): Promise<Agent> => {
       const over = setTimeout(farewellMs, undefined, { ref: false });
       await schedule?.stop();
       await Promise.race([core.telemetry.shutdown(), over]);
-      await destination?.shutdown(farewell);
+      await destinations.shutdown(farewell);
       await page?.close();
       await core.close();
     },

@@ -6,7 +6,7 @@ type DropReason = OwnAttributes<"sockscope.agent.export.dropped">["sockscope.dro
 
 /** What a destination says of itself. */
 export type DeliveryStats = {
-  /** host:port */
+  /** `host:port`, or more where several have that. */
   readonly host: string;
   readonly queueBytes: number;
   readonly sentBytes: number;
@@ -14,21 +14,21 @@ export type DeliveryStats = {
   readonly dropped: Readonly<Record<DropReason, number>>;
 };
 
-/** The agent's own metrics of a destination. */
-export const createDeliveryPart = (stats: () => DeliveryStats): Part => ({
-  collect: () => {
-    const { host, queueBytes, sentBytes, dropped } = stats();
-    const destination = { "sockscope.destination": host };
-    const observations: Observation[] = [
-      { metric: "sockscope.agent.export.queue.usage", value: queueBytes, attributes: destination },
-      { metric: "sockscope.agent.export.bytes", value: sentBytes, attributes: destination },
-      ...(Object.entries(dropped) as [DropReason, number][]).map(([reason, value]): Observation => ({
-        metric: "sockscope.agent.export.dropped",
-        value,
-        attributes: { ...destination, "sockscope.drop.reason": reason },
-      })),
-    ];
-    return Promise.resolve({ columns: [], observations });
-  },
+const observe = ({ host, queueBytes, sentBytes, dropped }: DeliveryStats): readonly Observation[] => {
+  const destination = { "sockscope.destination": host };
+  return [
+    { metric: "sockscope.agent.export.queue.usage", value: queueBytes, attributes: destination },
+    { metric: "sockscope.agent.export.bytes", value: sentBytes, attributes: destination },
+    ...(Object.entries(dropped) as [DropReason, number][]).map(([reason, value]): Observation => ({
+      metric: "sockscope.agent.export.dropped",
+      value,
+      attributes: { ...destination, "sockscope.drop.reason": reason },
+    })),
+  ];
+};
+
+/** The agent's own metrics of its destinations. */
+export const createDeliveryPart = (stats: () => readonly DeliveryStats[]): Part => ({
+  collect: () => Promise.resolve({ columns: [], observations: stats().flatMap(observe) }),
   end: () => Promise.resolve([]),
 });

@@ -11,6 +11,8 @@ import { collection, otlp, protocols, sockets as socketsSchema } from "./schema.
 import { selectEntry } from "./select.ts";
 import { networkFindings, type PlacedEntry, selectFindings } from "./select-checks.ts";
 
+const defaultUrl = `${defaults.otlp.endpoint}/v1/metrics`;
+
 const valueAt = (path: Path, message: string): Finding => ({ path, at: "value", message });
 
 const collectionFindings = (value: unknown, environment: Environment): Finding[] => {
@@ -43,32 +45,34 @@ const socketFindings = (value: unknown): Finding[] => {
   return selectFindings(placed("include"), placed("exclude"), read);
 };
 
+/** `environment` is undefined for one of several destinations, which it says nothing of. */
 const otlpTlsFindings = (
   { endpoint, metrics_endpoint: full, tls }: z.output<typeof otlp>,
-  environment: Environment,
+  environment: Environment | undefined,
+  path: Path,
 ): Finding[] => {
   if (tls === undefined) return [];
   const findings: Finding[] = [];
   const keyAt = (message: string, ...keys: readonly string[]): void =>
-    void findings.push({ path: ["export", "otlp", "tls", ...keys], at: "key", message });
+    void findings.push({ path: [...path, "tls", ...keys], at: "key", message });
   const [cert, key] = [tls.cert_file !== undefined, tls.key_file !== undefined];
   if (cert && !key) keyAt("needs key_file, the file with its private key", "cert_file");
   if (key && !cert) keyAt("needs cert_file, the file with its certificate", "key_file");
   const written = full ?? endpoint;
-  const url = written?.url ?? environment.url?.value ?? defaults.otlp.endpoint;
-  const origin = written === undefined ? ` (${environment.url?.variable ?? "the default"})` : "";
+  const url = written?.url ?? environment?.url?.value ?? defaults.otlp.endpoint;
+  const origin = written === undefined ? ` (${environment?.url?.variable ?? "the default"})` : "";
   if (!url.startsWith("https:"))
     keyAt(`is for https:// only, and the endpoint is an http:// one${origin}: write https://, or remove tls`);
   return findings;
 };
 
-const otlpFindings = (value: unknown, environment: Environment): Finding[] => {
+const otlpFindings = (value: unknown, path: Path, environment: Environment | undefined): Finding[] => {
   const read = sound(otlp, value);
-  const findings = read === undefined ? [] : otlpTlsFindings(read, environment);
+  const findings = read === undefined ? [] : otlpTlsFindings(read, environment, path);
   const { endpoint, metrics_endpoint: full } = read ?? {};
   if (endpoint !== undefined && full !== undefined)
     findings.push({
-      path: ["export", "otlp", "metrics_endpoint"],
+      path: [...path, "metrics_endpoint"],
       at: "key",
       message: "stands beside endpoint: set one of the two",
     });
@@ -76,13 +80,40 @@ const otlpFindings = (value: unknown, environment: Environment): Finding[] => {
   for (const name of Object.keys(mapOf(mapOf(value)["headers"]))) {
     if (names.has(name.toLowerCase()))
       findings.push({
-        path: ["export", "otlp", "headers", name],
+        path: [...path, "headers", name],
         at: "key",
         message: "is in the map twice: case does not matter in the name of a header",
       });
     names.add(name.toLowerCase());
   }
   return findings;
+};
+
+/** Equal for destinations that every metric would reach twice. Headers may tell tenants apart. */
+const destinationKey = ({ endpoint, metrics_endpoint: full, headers = {} }: z.output<typeof otlp>): string => {
+  const named = Object.entries(headers).map(([name, held]) => JSON.stringify([name.toLowerCase(), held]));
+  return JSON.stringify([(full ?? endpoint)?.url ?? defaultUrl, named.sort()]);
+};
+
+const destinationFindings = (value: unknown, environment: Environment): Finding[] => {
+  const path: Path = ["export", "otlp"];
+  if (!Array.isArray(value)) return otlpFindings(value, path, environment);
+  const only = value.length === 1 ? environment : undefined;
+  const first = new Map<string, number>();
+  return (value as unknown[]).flatMap((item, index) => {
+    const findings = otlpFindings(item, [...path, index], only);
+    const destination = sound(otlp, item);
+    if (destination === undefined) return findings;
+    const key = destinationKey(destination);
+    const twin = first.get(key);
+    if (twin === undefined) {
+      first.set(key, index);
+      return findings;
+    }
+    const at = destination.metrics_endpoint === undefined ? "endpoint" : "metrics_endpoint";
+    const message = `is that of export.otlp[${twin}], with the same headers: every metric would arrive twice`;
+    return [...findings, valueAt([...path, index, at], message)];
+  });
 };
 
 /**
@@ -96,6 +127,6 @@ export const crossCheck = (file: unknown, environment: Environment): Finding[] =
     ...networkFindings(mapOf(networks)),
     ...rankFindings(sockets),
     ...socketFindings(sockets),
-    ...otlpFindings(mapOf(destinations)["otlp"], environment),
+    ...destinationFindings(mapOf(destinations)["otlp"], environment),
   ];
 };

@@ -73,9 +73,16 @@ const typeOf = (node: Json): string => {
 const defaultOf = ({ default: standard }: Json): string =>
   standard === undefined ? "" : `\`${typeof standard === "string" ? standard : JSON.stringify(standard)}\``;
 
+/** The branches that have keys of their own, which a list of what may also stand alone has not. */
+const keyedBranchesOf = (node: Json): readonly Json[] => {
+  const branches = branchesOf(node);
+  const alone = new Set(branches.map((branch) => JSON.stringify(branch)));
+  return branches.filter((branch) => branch.type !== "array" || !alone.has(JSON.stringify(itemsOf(branch))));
+};
+
 /** A row for each key under a node, depth first. */
 const rowsOf = (node: Json, prefix: string): string[] =>
-  branchesOf(node).flatMap((branch) => {
+  keyedBranchesOf(node).flatMap((branch) => {
     if (branch.type === "array") return rowsOf(itemsOf(branch), `${prefix}[]`);
     return Object.entries(branch.properties ?? {}).flatMap(([key, held]) => {
       const property = object(held);
@@ -183,7 +190,8 @@ const environmentSection = (): string =>
     "## OpenTelemetry environment variables",
     "",
     "The file wins over these, key by key, and each time it does the log says so once. A value that cannot be used is ignored",
-    "with a warning. Where `export.otlp` is absent, an endpoint among them makes the destination.",
+    "with a warning. Where `export.otlp` is absent, an endpoint among them makes the destination; where it names several, they",
+    "count for none.",
     "",
     "| Variable | Meaning |",
     "| --- | --- |",

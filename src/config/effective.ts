@@ -105,6 +105,7 @@ const otlpIn = ({
 export const renderEffective = (config: Config): string => {
   const { collection, resource, paths, networks, probes, sockets, host } = config;
   const { otlp, prometheus } = config.export;
+  const single = otlp.length === 1 ? otlp[0] : undefined;
   return renderYaml({
     collection: { interval: formatDuration(collection.intervalMs), timeout: formatDuration(collection.timeoutMs) },
     resource: { attributes: resource.attributes },
@@ -134,7 +135,7 @@ export const renderEffective = (config: Config): string => {
           },
     host: { sockstat: onOff(host.sockstat) },
     export: {
-      ...(otlp === undefined ? {} : { otlp: otlpIn(otlp) }),
+      ...(otlp.length === 0 ? {} : { otlp: single === undefined ? otlp.map(otlpIn) : otlpIn(single) }),
       ...(prometheus === undefined ? {} : { prometheus: { listen: formatHostPort(prometheus) } }),
     },
   });

@@ -88,10 +88,14 @@ export const errorOf = (faults: readonly ConfigFault[], order: readonly string[]
 
 /** The folder for requests must be one, or none yet. */
 const storageFaults = async ({ document }: Main): Promise<ConfigFault[]> => {
-  const path = ["export", "otlp", "sending_queue", "storage"];
-  const written = document.data?.export?.otlp?.sending_queue?.storage;
-  const message = written && (await folderFault(written));
-  return message === undefined ? [] : [document.place({ path, at: "value", message })];
+  const written = document.data?.export?.otlp ?? [];
+  const folders = (Array.isArray(written) ? written : [written]).map(({ sending_queue: queue }) => queue?.storage);
+  const messages = await Promise.all(folders.map(async (folder) => folder && folderFault(folder)));
+  return messages.flatMap((message, index) => {
+    const item = Array.isArray(written) ? [index] : [];
+    const path = ["export", "otlp", ...item, "sending_queue", "storage"];
+    return message === undefined ? [] : [document.place({ path, at: "value", message })];
+  });
 };
 
 /**

@@ -1,3 +1,4 @@
+import type { z } from "zod";
 import type { Attributes } from "../model/columns.ts";
 import {
   type Config,
@@ -10,7 +11,7 @@ import {
 import { defaults } from "./defaults.ts";
 import { formatDuration } from "../text/duration.ts";
 import type { Environment, Sourced } from "./environment.ts";
-import type { File } from "./schema.ts";
+import type { File, otlp } from "./schema.ts";
 import type { TlsOptions } from "../model/target.ts";
 import type { SelectFields } from "./select.ts";
 import { inheritedOf, type PlacedFields, targetNotes, targetOf, tlsOf } from "./targets.ts";
@@ -20,6 +21,14 @@ export type Parsed = { readonly config: Config; readonly notes: readonly string[
 
 /** Which value holds, the file's before the environment's; a note is left where both have one. */
 type Choose = <T>(own: T | undefined, given: Sourced<T> | undefined, key: string) => T | undefined;
+
+/** What of the environment is about a destination. */
+type ForDestinations = Partial<
+  Pick<
+    Environment,
+    "url" | "headers" | "protocol" | "compression" | "exportTimeoutMs" | "caFile" | "certFile" | "keyFile"
+  >
+>;
 
 const collectionOf = (file: File, environment: Environment, choose: Choose, notes: string[]): Config["collection"] => {
   const { interval, timeout } = file.collection ?? {};
@@ -78,40 +87,48 @@ const socketsOf = (sockets: File["sockets"]): SocketsConfig | "off" => {
 const sockstatOf = (host: File["host"]): boolean =>
   typeof host === "boolean" ? host : (host?.sockstat ?? defaults.sockstat);
 
-/** A pair of certificate and key is the file's or the environment's, never one of each. */
-const otlpTlsOf = (file: File, path: string, environment: Environment, choose: Choose): TlsOptions | undefined => {
-  const fields = file.export?.otlp?.tls;
+type Destination = z.output<typeof otlp>;
+
+/** A pair of certificate and key is the file's or the environment's, never one of each. `path`: of the file. */
+const otlpTlsOf = (
+  fields: Destination["tls"],
+  path: string,
+  at: string,
+  environment: ForDestinations,
+  choose: Choose,
+): TlsOptions | undefined => {
   const own = fields && tlsOf(fields, path);
   const pair = own?.certFile === undefined ? environment : undefined;
-  const at = "export.otlp.tls";
   const given = {
-    caFile: choose(own?.caFile, environment.caFile, `${at}.ca_file`),
-    certFile: choose(own?.certFile, environment.certFile, `${at}.cert_file`),
+    caFile: choose(own?.caFile, environment.caFile, `${at}.tls.ca_file`),
+    certFile: choose(own?.certFile, environment.certFile, `${at}.tls.cert_file`),
     keyFile: own?.keyFile ?? pair?.keyFile?.value,
   };
   if (own === undefined && Object.values(given).every((chosen) => chosen === undefined)) return undefined;
   return { ...given, serverName: own?.serverName, insecure: own?.insecure ?? false };
 };
 
-const otlpOf = (file: File, path: string, environment: Environment, choose: Choose): OtlpConfig | undefined => {
-  if (file.export?.otlp === undefined && environment.url === undefined) return undefined;
-  const own = file.export?.otlp ?? {};
+/** `at`: where the destination stands, in the file `path`. */
+const otlpOf = (
+  own: Destination,
+  path: string,
+  at: string,
+  environment: ForDestinations,
+  choose: Choose,
+): OtlpConfig => {
   const retry = own.retry_on_failure;
   const standard = defaults.otlp;
   const written = own.metrics_endpoint ?? own.endpoint;
   const url =
-    choose(
-      written?.url,
-      environment.url,
-      own.endpoint === undefined ? "export.otlp.metrics_endpoint" : "export.otlp.endpoint",
-    ) ?? `${standard.endpoint}/v1/metrics`;
+    choose(written?.url, environment.url, `${at}.${own.endpoint === undefined ? "metrics_endpoint" : "endpoint"}`) ??
+    `${standard.endpoint}/v1/metrics`;
   return {
     url,
-    tls: url.startsWith("https:") ? otlpTlsOf(file, path, environment, choose) : undefined,
-    protocol: choose(own.protocol, environment.protocol, "export.otlp.protocol") ?? standard.protocol,
-    compression: choose(own.compression, environment.compression, "export.otlp.compression") ?? standard.compression,
-    headers: choose(own.headers, environment.headers, "export.otlp.headers") ?? {},
-    timeoutMs: choose(own.timeout, environment.exportTimeoutMs, "export.otlp.timeout") ?? standard.timeoutMs,
+    tls: url.startsWith("https:") ? otlpTlsOf(own.tls, path, at, environment, choose) : undefined,
+    protocol: choose(own.protocol, environment.protocol, `${at}.protocol`) ?? standard.protocol,
+    compression: choose(own.compression, environment.compression, `${at}.compression`) ?? standard.compression,
+    headers: choose(own.headers, environment.headers, `${at}.headers`) ?? {},
+    timeoutMs: choose(own.timeout, environment.exportTimeoutMs, `${at}.timeout`) ?? standard.timeoutMs,
     retry: {
       initialIntervalMs: retry?.initial_interval ?? standard.retry.initialIntervalMs,
       multiplier: retry?.multiplier ?? standard.retry.multiplier,
@@ -123,6 +140,33 @@ const otlpOf = (file: File, path: string, environment: Environment, choose: Choo
     newestFirst: own.sending_queue?.newest_first ?? standard.newestFirst,
     storage: own.sending_queue?.storage,
   };
+};
+
+/**
+ * The environment has one set of keys, and fills in what one destination leaves open. Of several it would be a guess
+ * which of them it means, and a secret in a header may be none for the others to see.
+ */
+const destinationsOf = (
+  file: File,
+  path: string,
+  environment: Environment,
+  choose: Choose,
+  notes: string[],
+): readonly OtlpConfig[] => {
+  const written = file.export?.otlp;
+  if (written === undefined)
+    return environment.url === undefined ? [] : [otlpOf({}, path, "export.otlp", environment, choose)];
+  if (!Array.isArray(written)) return [otlpOf(written, path, "export.otlp", environment, choose)];
+  if (written.length === 1) return written.map((only) => otlpOf(only, path, "export.otlp[0]", environment, choose));
+  const { url, headers, protocol, compression, exportTimeoutMs, caFile, certFile } = environment;
+  const ignored = [url, headers, protocol, compression, exportTimeoutMs, caFile, certFile].flatMap((given) =>
+    given ? [given.variable] : [],
+  );
+  if (ignored.length > 0)
+    notes.push(
+      `export.otlp in the file names several destinations, so that it alone counts, without ${ignored.join(", ")}.`,
+    );
+  return written.map((own, index) => otlpOf(own, path, `export.otlp[${index}]`, {}, choose));
 };
 
 /**
@@ -155,7 +199,7 @@ export const normalise = (
     sockets: socketsOf(file.sockets),
     host: { sockstat: sockstatOf(file.host) },
     export: {
-      otlp: otlpOf(file, path, environment, choose),
+      otlp: destinationsOf(file, path, environment, choose, notes),
       prometheus: prometheus === undefined ? undefined : (prometheus.listen ?? defaults.listen),
     },
   };

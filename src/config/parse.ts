@@ -111,15 +111,25 @@ const environmentFiles = (file: string, { caFile, certFile, keyFile }: Environme
         },
   );
 
-/** The files of `export.otlp`, and of the environment where they are used. */
+/** The files of the destinations, and of the environment where it is used. */
 const exportFilesOf = ({ document, source, environment }: Main): TlsFile[] => {
   if (!document.whole) return [];
-  const otlp = mapOf(mapOf(mapOf(document.value)["export"])["otlp"]);
-  const own = tlsFilesIn(otlp["tls"], ["export", "otlp", "tls"], source.file, document);
-  const written = otlp["metrics_endpoint"] ?? otlp["endpoint"] ?? environment.url?.value;
-  if (typeof written !== "string" || !/^\s*https:/i.test(written)) return own;
+  const at: Path = ["export", "otlp"];
+  const written = mapOf(mapOf(document.value)["export"])["otlp"];
+  const destinations = Array.isArray(written)
+    ? (written as unknown[]).map((item, index) => ({ path: [...at, index], fields: mapOf(item) }))
+    : [{ path: at, fields: mapOf(written) }];
+  const named = destinations.map(({ path, fields }) =>
+    tlsFilesIn(fields["tls"], [...path, "tls"], source.file, document),
+  );
+  const [only] = destinations;
+  const [own = []] = named;
+  // Of several the environment says nothing.
+  if (destinations.length > 1 || only === undefined) return named.flat();
+  const url = only.fields["metrics_endpoint"] ?? only.fields["endpoint"] ?? environment.url?.value;
+  if (typeof url !== "string" || !/^\s*https:/i.test(url)) return own;
   const isOwn = (holds: TlsFile["holds"]): boolean =>
-    own.some((named) => (named.holds === "authorities") === (holds === "authorities"));
+    own.some((file) => (file.holds === "authorities") === (holds === "authorities"));
   return [...own, ...environmentFiles(source.file, environment).filter(({ holds }) => !isOwn(holds))];
 };
 

@@ -252,7 +252,7 @@ const retryOnFailure = block({
   ),
 });
 
-/** `export.otlp`. */
+/** A destination of `export.otlp`. */
 export const otlp = block({
   endpoint: optional(
     parsed(parseBaseUrl, /^https?:\/\//),
@@ -298,6 +298,11 @@ export const otlp = block({
   ),
 });
 
+const destinations = z.union(
+  [otlp, z.array(otlp).min(1, { error: "must name a destination: leave it out to send nothing" })],
+  { error: "must be a map of keys, or a list of maps" },
+);
+
 const prometheus = block({
   listen: optional(
     parsed((address) => parseHostPort(address, 0), /^.*:\d+$/, text("host:port, as in 127.0.0.1:9464")),
@@ -324,8 +329,8 @@ export const schema = block({
   export: optional(
     block({
       otlp: optional(
-        otlp,
-        "Where metrics are sent. Without this block nothing is sent, unless an OTEL_EXPORTER_OTLP_* variable names an endpoint.",
+        destinations,
+        "Where metrics are sent: one destination, or a list of several, each with its own queue. Without this block nothing is sent, unless an OTEL_EXPORTER_OTLP_* variable names an endpoint.",
       ),
       prometheus: optional(prometheus, "The page of the last tick. Without this block there is none."),
     }),

@@ -14,7 +14,8 @@ import { type Clocks, type DeliveryCounts, OtlpSender, type Post } from "./otlp-
 import { diskBytes, type FileLock, OtlpStorage, storageFolder } from "./otlp-storage.ts";
 
 export type OtlpStats = DeliveryCounts & {
-  /** `host:port` */ readonly host: string;
+  /** Its name: `host:port`, or more where several have that. */ readonly host: string;
+  /** Unix ms. */ readonly startedMs: number;
   /** Stored bytes that wait or are under way. */ readonly queueBytes: number;
 };
 
@@ -69,8 +70,11 @@ export class OtlpDestination {
   /** The exports under way, one after another, so that their requests stay in order. */
   #encoding = Promise.resolve();
 
+  readonly #startedMs: number;
+
   constructor(parts: DestinationParts) {
     this.#parts = parts;
+    this.#startedMs = parts.clocks.now();
     const { config, connection, report, clocks } = parts;
     this.#queue = new RequestQueue(config.queueBytes, config.newestFirst);
     this.#storage = this.#openStorage();
@@ -124,7 +128,13 @@ export class OtlpDestination {
 
   stats(): OtlpStats {
     const { host } = this.#parts;
-    return { ...this.#counts, dropped: { ...this.#counts.dropped }, host, queueBytes: this.#queue.bytes };
+    return {
+      ...this.#counts,
+      dropped: { ...this.#counts.dropped },
+      host,
+      startedMs: this.#startedMs,
+      queueBytes: this.#queue.bytes,
+    };
   }
 
   async #encode(snapshot: Snapshot, signal: AbortSignal | undefined): Promise<void> {

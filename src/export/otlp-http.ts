@@ -17,6 +17,8 @@ import type { FileLock } from "./otlp-storage.ts";
 export type OtlpDependencies = Partial<Clocks> & {
   readonly log: Log;
   readonly userAgent: string;
+  /** Its name in the log and in the agent's own metrics; without one it is `host:port`. */
+  readonly name?: string;
   /** Bound of a request before compression. */
   readonly maxRequestBytes?: number;
   /** For `storage`. */
@@ -206,6 +208,10 @@ const contentTypes: Readonly<Record<OtlpProtocol, string>> = {
   "http/json": "application/json",
 };
 
+/** `host:port` of a URL, which names a destination without what may be secret. */
+export const hostOf = ({ hostname, port, protocol }: URL): string =>
+  `${hostname}:${port === "" ? (protocol === "https:" ? 443 : 80) : port}`;
+
 /** The configured headers go before those of the URL and the agent, but not before those that OTLP fixes. */
 const headersOf = (url: URL, { headers }: OtlpConfig, userAgent: string): Record<string, string> => ({
   "user-agent": userAgent,
@@ -222,7 +228,7 @@ export const createOtlpDestination = (config: OtlpConfig, dependencies: OtlpDepe
   const { now = Date.now, monotonic = () => performance.now(), random = Math.random } = dependencies;
   const url = new URL(config.url);
   const isTls = url.protocol === "https:";
-  const host = `${url.hostname}:${url.port === "" ? (isTls ? 443 : 80) : url.port}`;
+  const { name: host = hostOf(url) } = dependencies;
   const headers = headersOf(url, config, userAgent);
   const secrets = [...Object.values(config.headers), ...Object.values(credentialsOf(url))];
   return new OtlpDestination({

@@ -78,7 +78,10 @@ export const attributes = {
     description:
       "What the agent reads or asks. events: the end of TCP sockets; cgroups: the names of the host's cgroups; processes: the files of its own user's processes; all_processes: those of every process.",
   },
-  "sockscope.destination": { type: "string", description: "Host and port of an OTLP destination." },
+  "sockscope.destination": {
+    type: "string",
+    description: "Host and port of an OTLP destination, with a number (`#2`) where several have them.",
+  },
   "sockscope.drop.reason": {
     type: "string",
     values: ["queue_full", "rejected", "refused", "expired", "too_large", "damaged"],

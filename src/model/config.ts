@@ -14,7 +14,8 @@ export type Config = {
   readonly probes: { readonly concurrency: number; readonly targets: readonly Target[] };
   readonly sockets: SocketsConfig | "off";
   readonly host: { readonly sockstat: boolean };
-  readonly export: { readonly otlp: OtlpConfig | undefined; readonly prometheus: ListenConfig | undefined };
+  /** Each destination gets every tick. */
+  readonly export: { readonly otlp: readonly OtlpConfig[]; readonly prometheus: ListenConfig | undefined };
 };
 
 /** Mount points: in a container, where the host's are mounted. */

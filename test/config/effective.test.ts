@@ -21,16 +21,17 @@ import { parseConfig } from "../../src/config/parse.ts";
 import { configOf } from "./parsing.ts";
 
 const masked = (config: Config): Config => {
-  const { otlp } = config.export;
-  if (otlp === undefined) return config;
-  const headers = Object.fromEntries(Object.keys(otlp.headers).map((name) => [name, "***"]));
-  return { ...config, export: { ...config.export, otlp: { ...otlp, headers } } };
+  const otlp = config.export.otlp.map((one) => ({
+    ...one,
+    headers: Object.fromEntries(Object.keys(one.headers).map((name) => [name, "***"])),
+  }));
+  return { ...config, export: { ...config.export, otlp } };
 };
 
 test("the effective configuration is a file in the file's own words", () => {
   const text = readFileSync(new URL("../../config/examples/everything.yaml", import.meta.url), "utf8");
   const config = configOf(text, { TOKEN: "secret" });
-  expect(config.export.otlp?.headers).toEqual({ authorization: "Bearer secret" });
+  expect(config.export.otlp[0]?.headers).toEqual({ authorization: "Bearer secret" });
   expect(renderEffective(config)).toBe(`collection:
   interval: 15s
   timeout: 10s
@@ -439,7 +440,8 @@ describe("round trip", () => {
     ),
     host: fc.record({ sockstat: fc.boolean() }),
     export: fc.record({
-      otlp: fc.option(otlp, { nil: undefined }),
+      // By URL: destinations that differ by their headers' values are equal once these are masked.
+      otlp: fc.uniqueArray(otlp, { maxLength: 3, selector: ({ url }) => url }),
       prometheus: fc.constantFrom(
         undefined,
         { host: "", port: 0 },
@@ -464,8 +466,7 @@ describe("round trip", () => {
   test("no header's value is shown", () => {
     fc.assert(
       fc.property(config, fc.stringMatching(/^secret[a-z]{8}$/), (given, secret) => {
-        if (given.export.otlp === undefined) return;
-        const own = { ...given.export.otlp, headers: { authorization: secret } };
+        const own = given.export.otlp.map((one) => ({ ...one, headers: { authorization: secret } }));
         expect(renderEffective({ ...given, export: { ...given.export, otlp: own } })).not.toContain(secret);
       }),
       { numRuns: 50 },

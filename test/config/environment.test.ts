@@ -4,7 +4,7 @@ import type { Env } from "../../src/config/env.ts";
 import { messageOf } from "./parsing.ts";
 
 const parse = (env: Env, text = "{}") => parseConfig(text, "f.yaml", env);
-const otlpOf = (env: Env, text?: string) => parse(env, text).config.export.otlp;
+const otlpOf = (env: Env, text?: string) => parse(env, text).config.export.otlp[0];
 
 describe("the destination", () => {
   test("is none without a variable, and an empty variable is none", () => {
@@ -71,7 +71,7 @@ describe("the destination", () => {
       "export: { otlp: { tls: { ca_file: own.pem, cert_file: a.pem, key_file: /a.key, insecure_skip_verify: on } } }",
     );
     const own = { caFile: "own.pem", certFile: "a.pem", keyFile: "/a.key" };
-    expect(config.export.otlp?.tls).toEqual({ ...own, serverName: undefined, insecure: true });
+    expect(config.export.otlp[0]?.tls).toEqual({ ...own, serverName: undefined, insecure: true });
     expect(notes).toEqual([
       "export.otlp.tls.ca_file in the file wins over OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE.",
       "export.otlp.tls.cert_file in the file wins over OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE.",
@@ -103,7 +103,7 @@ describe("the destination", () => {
       env,
       "export: { otlp: { endpoint: 'http://file:4318', compression: gzip, headers: {} } }",
     );
-    expect(config.export.otlp).toMatchObject({
+    expect(config.export.otlp[0]).toMatchObject({
       url: "http://file:4318/v1/metrics",
       compression: "gzip",
       headers: {},
@@ -119,14 +119,40 @@ describe("the destination", () => {
   test("may come from the environment where the file sets other keys of it", () => {
     const env = { OTEL_EXPORTER_OTLP_ENDPOINT: "http://env:4318" };
     const { config, notes } = parse(env, "export: { otlp: { timeout: 1s } }");
-    expect(config.export.otlp).toMatchObject({ url: "http://env:4318/v1/metrics", timeoutMs: 1_000 });
+    expect(config.export.otlp[0]).toMatchObject({ url: "http://env:4318/v1/metrics", timeoutMs: 1_000 });
     expect(notes).toEqual([]);
+  });
+
+  test("fills in what the only one of a list leaves open", () => {
+    const env = { OTEL_EXPORTER_OTLP_ENDPOINT: "http://env:4318", OTEL_EXPORTER_OTLP_TIMEOUT: "2500" };
+    const { config, notes } = parse(env, "export: { otlp: [{ timeout: 1s }] }");
+    expect(config.export.otlp).toMatchObject([{ url: "http://env:4318/v1/metrics", timeoutMs: 1_000 }]);
+    expect(notes).toEqual(["export.otlp[0].timeout in the file wins over OTEL_EXPORTER_OTLP_TIMEOUT."]);
+  });
+
+  test("is none of several, and a note says so", () => {
+    const text = "export: { otlp: [{}, { endpoint: 'http://b:4318' }] }";
+    const env = {
+      OTEL_EXPORTER_OTLP_ENDPOINT: "http://env:4318",
+      OTEL_EXPORTER_OTLP_HEADERS: "x-secret=hidden",
+      OTEL_EXPORTER_OTLP_METRICS_TIMEOUT: "2500",
+    };
+    const { config, notes } = parse(env, text);
+    expect(config).toEqual(parse({}, text).config);
+    expect(config.export.otlp.map(({ url }) => url)).toEqual([
+      "http://localhost:4318/v1/metrics",
+      "http://b:4318/v1/metrics",
+    ]);
+    expect(notes).toEqual([
+      "export.otlp in the file names several destinations, so that it alone counts, without OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_HEADERS, OTEL_EXPORTER_OTLP_METRICS_TIMEOUT.",
+    ]);
+    expect(parse({}, text).notes).toEqual([]);
   });
 
   test("metrics_endpoint in the file wins by its own name", () => {
     const env = { OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: "http://env:4318" };
     const { config, notes } = parse(env, "export: { otlp: { metrics_endpoint: 'http://file:4318/m' } }");
-    expect(config.export.otlp?.url).toBe("http://file:4318/m");
+    expect(config.export.otlp[0]?.url).toBe("http://file:4318/m");
     expect(notes).toEqual(["export.otlp.metrics_endpoint in the file wins over OTEL_EXPORTER_OTLP_METRICS_ENDPOINT."]);
   });
 });

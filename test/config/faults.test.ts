@@ -31,6 +31,17 @@ const faults: Readonly<Record<string, readonly string[]>> = {
   "bad-endpoint-query.yaml": [
     "1:29: export.otlp.endpoint: must be a base URL without ? and #: /v1/metrics is appended to it",
   ],
+  "bad-destinations.yaml": [
+    "5:17: export.otlp[1].endpoint: is that of export.otlp[0], with the same headers: every metric would arrive twice",
+    "7:25: export.otlp[2].metrics_endpoint: is that of export.otlp[0], with the same headers: every metric would arrive twice",
+    "11:7: export.otlp[4].metrics_endpoint: stands beside endpoint: set one of the two",
+    "14:31: export.otlp[6].headers.X-A: is in the map twice: case does not matter in the name of a header",
+    "15:16: export.otlp[7].timeout: must be a duration such as 250ms, 10s, 2m, 1h or 1m30s",
+    '16:9: export.otlp[8].endpiont: unknown key "endpiont", did you mean "endpoint"? allowed: endpoint, metrics_endpoint, tls, protocol, compression, headers, timeout, retry_on_failure, sending_queue',
+    "17:7: export.otlp[9]: must be a map of keys",
+    "19:7: export.otlp[11].endpoint: is that of export.otlp[10], with the same headers: every metric would arrive twice",
+  ],
+  "bad-destinations-none.yaml": ["1:17: export.otlp: must name a destination: leave it out to send nothing"],
   "bad-endpoint-twice.yaml": ["2:38: export.otlp.metrics_endpoint: stands beside endpoint: set one of the two"],
   "bad-endpoints.yaml": [
     "2:21: export.otlp.endpoint: must be the base URL: /v1/metrics is appended to it (metrics_endpoint is used as it is)",
@@ -340,7 +351,7 @@ const faults: Readonly<Record<string, readonly string[]>> = {
     "12:6: probes.targets[4]: must be a URL such as tcp://db.internal:5432, or a map with the key target",
     "13:10: sockets: must be on, off or a map of keys",
     "14:7: host: must be on, off or a map of keys",
-    "16:9: export.otlp: must be a map of keys",
+    "16:9: export.otlp: must be a map of keys, or a list of maps",
     "17:25: export.prometheus.listen: must be host:port, as in 127.0.0.1:9464",
   ],
   "bad-unbuilt-keys.yaml": [
@@ -353,7 +364,8 @@ const faults: Readonly<Record<string, readonly string[]>> = {
   ],
   "bad-unbuilt-lists.yaml": [
     '1:42: sockets.group_by[1]: "sockscope.netns" is not supported by this version of sockscope: remove it, one network namespace is read',
-    "4:5: export.otlp: a list is not supported by this version of sockscope: write one destination, as a map",
+    "5:7: export.otlp[0].tls: is for https:// only, and the endpoint is an http:// one: write https://, or remove tls",
+    '6:17: export.otlp[1].protocol: "grpc" is not supported by this version of sockscope: use http/protobuf',
   ],
   "bad-unbuilt-values.yaml": [
     '4:21: export.otlp.protocol: "grpc" is not supported by this version of sockscope: use http/protobuf',

@@ -38,7 +38,7 @@ describe("the folder for requests", () => {
   test("may be missing, and is not made by reading the configuration", async () => {
     await writeFile(at("storage.yaml"), withStorage(at("later/requests")));
     const { config } = await loadConfig({ file: at("storage.yaml"), env: {}, places: [] });
-    expect(config.export.otlp?.storage).toBe(at("later/requests"));
+    expect(config.export.otlp[0]?.storage).toBe(at("later/requests"));
     expect(existsSync(at("later"))).toBe(false);
   });
 

@@ -47,7 +47,7 @@ describe("defaults", () => {
         rttBounds: standardBounds,
       },
       host: { sockstat: true },
-      export: { otlp: undefined, prometheus: undefined },
+      export: { otlp: [], prometheus: undefined },
     });
   });
 
@@ -72,7 +72,7 @@ export:
     const config = configOf("sockets: {}\nhost: {}\nexport: { otlp: {}, prometheus: {} }");
     expect(config.sockets).toEqual(configOf("{}").sockets);
     expect(config.host).toEqual({ sockstat: true });
-    expect(config.export).toEqual({ otlp: standardOtlp, prometheus: { host: "127.0.0.1", port: 9464 } });
+    expect(config.export).toEqual({ otlp: [standardOtlp], prometheus: { host: "127.0.0.1", port: 9464 } });
   });
 });
 
@@ -138,30 +138,32 @@ export:
       },
       host: { sockstat: false },
       export: {
-        otlp: {
-          url: "https://collector:4318/v1/metrics",
-          tls: {
-            caFile: "tls/ca.pem",
-            certFile: "/c.pem",
-            keyFile: "/c.key",
-            serverName: "c.internal",
-            insecure: true,
+        otlp: [
+          {
+            url: "https://collector:4318/v1/metrics",
+            tls: {
+              caFile: "tls/ca.pem",
+              certFile: "/c.pem",
+              keyFile: "/c.key",
+              serverName: "c.internal",
+              insecure: true,
+            },
+            protocol: "http/json",
+            compression: "none",
+            headers: { authorization: "Bearer abc" },
+            timeoutMs: 3_000,
+            retry: {
+              initialIntervalMs: 1_000,
+              multiplier: 2,
+              randomizationFactor: 0,
+              maxIntervalMs: 10_000,
+              maxElapsedMs: 60_000,
+            },
+            queueBytes: 1_048_576,
+            newestFirst: true,
+            storage: undefined,
           },
-          protocol: "http/json",
-          compression: "none",
-          headers: { authorization: "Bearer abc" },
-          timeoutMs: 3_000,
-          retry: {
-            initialIntervalMs: 1_000,
-            multiplier: 2,
-            randomizationFactor: 0,
-            maxIntervalMs: 10_000,
-            maxElapsedMs: 60_000,
-          },
-          queueBytes: 1_048_576,
-          newestFirst: true,
-          storage: undefined,
-        },
+        ],
         prometheus: { host: "0.0.0.0", port: 80 },
       },
     });
@@ -198,7 +200,16 @@ export:
     ["metrics_endpoint: http://h:4318/api/prom?tenant=a", "http://h:4318/api/prom?tenant=a"],
     ["metrics_endpoint: http://h:4318", "http://h:4318/"],
   ])("requests go, for %s, to %s", (key, url) => {
-    expect(configOf(`export: { otlp: { ${key} } }`).export.otlp?.url).toBe(url);
+    expect(configOf(`export: { otlp: { ${key} } }`).export.otlp[0]?.url).toBe(url);
+  });
+
+  test("a list is a list of destinations, each with defaults of its own", () => {
+    const tenant = (value: string): string => `{ endpoint: "http://h:4318", headers: { x-tenant: ${value} } }`;
+    expect(configOf(`export: { otlp: [{}, ${tenant("a")}, ${tenant("b")}] }`).export.otlp).toEqual([
+      standardOtlp,
+      { ...standardOtlp, url: "http://h:4318/v1/metrics", headers: { "x-tenant": "a" } },
+      { ...standardOtlp, url: "http://h:4318/v1/metrics", headers: { "x-tenant": "b" } },
+    ]);
   });
 
   test.each([
@@ -207,7 +218,7 @@ export:
     ["1h30m", 5_400_000],
   ])("max_elapsed_time can be %s", (written, ms) => {
     const { otlp } = configOf(`export: { otlp: { retry_on_failure: { max_elapsed_time: ${written} } } }`).export;
-    expect(otlp?.retry.maxElapsedMs).toBe(ms);
+    expect(otlp[0]?.retry.maxElapsedMs).toBe(ms);
   });
 });
 

@@ -34,7 +34,7 @@ describe("references to the environment", () => {
   test("are text where text is asked", () => {
     const text =
       "export:\n  otlp:\n    headers:\n      x-plain: ${env:COUNT}\n      x-quoted: '${env:CODE}'\n      x-empty: ${env:EMPTY}\n";
-    expect(configOf(text, env).export.otlp?.headers).toEqual({ "x-plain": "64", "x-quoted": "0123", "x-empty": "" });
+    expect(configOf(text, env).export.otlp[0]?.headers).toEqual({ "x-plain": "64", "x-quoted": "0123", "x-empty": "" });
   });
 
   test("are, as attributes, what YAML makes of them, and text when they are in quotes", () => {

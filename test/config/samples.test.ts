@@ -22,9 +22,15 @@ type Schema = {
 
 const branchesOf = (node: Schema): readonly Schema[] => node.anyOf?.flatMap((branch) => branchesOf(branch)) ?? [node];
 
+/** A destination stands alone or in a list; the file has its keys once. */
+const standsAlone = (items: Schema, branches: readonly Schema[]): boolean =>
+  branches.some((branch) => JSON.stringify(branch) === JSON.stringify(items));
+
 const keysOf = (node: Schema, prefix = ""): { key: string; node: Schema }[] =>
   branchesOf(node).flatMap((branch) => [
-    ...(branch.items === undefined ? [] : keysOf(branch.items, `${prefix}[]`)),
+    ...(branch.items === undefined || standsAlone(branch.items, branchesOf(node))
+      ? []
+      : keysOf(branch.items, `${prefix}[]`)),
     ...Object.entries(branch.properties ?? {}).flatMap(([name, held]) => {
       const key = prefix === "" ? name : `${prefix}.${name}`;
       return [{ key, node: held }, ...keysOf(held, key)];
@@ -73,7 +79,7 @@ describe("samples", () => {
     expect(notes).toEqual([]);
     expect(config.collection).toEqual({ intervalMs: 7_000, timeoutMs: 6_000 });
     expect(config.resource.attributes).toEqual({ team: "edge", "service.name": "own" });
-    expect(config.export.otlp?.url).toBe("http://h:4318/v1/metrics");
+    expect(config.export.otlp[0]?.url).toBe("http://h:4318/v1/metrics");
     expect(config.export.prometheus).toEqual({ host: "127.0.0.1", port: 9464 });
     expect(config.sockets).toMatchObject({ groupBy: "endpoint" });
     expect(config.host).toEqual({ sockstat: true });

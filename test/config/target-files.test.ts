@@ -273,7 +273,7 @@ describe("files for TLS", () => {
     ]);
     await write({ ca: certificate, key });
     const { config } = await load();
-    expect(config.export.otlp?.tls).toMatchObject({ caFile: at("ca"), certFile: at("cert"), keyFile: at("key") });
+    expect(config.export.otlp[0]?.tls).toMatchObject({ caFile: at("ca"), certFile: at("cert"), keyFile: at("key") });
   });
 
   test("of variables are checked where they are used", async () => {
@@ -288,11 +288,13 @@ describe("files for TLS", () => {
       "main.yaml:1:1: OTEL_EXPORTER_OTLP_CERTIFICATE: cannot read ca: no such file",
       "main.yaml:1:1: OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY: key holds a private key that does not belong to the certificate in cert_file",
     ]);
-    expect((await load({ ...env, OTEL_EXPORTER_OTLP_ENDPOINT: "http://h" })).config.export.otlp?.tls).toBeUndefined();
+    expect(
+      (await load({ ...env, OTEL_EXPORTER_OTLP_ENDPOINT: "http://h" })).config.export.otlp[0]?.tls,
+    ).toBeUndefined();
     await write({
       "main.yaml": "export: { otlp: { tls: { ca_file: cert, cert_file: cert, key_file: own } } }",
       own: key,
     });
-    expect((await load(env)).config.export.otlp?.tls).toMatchObject({ caFile: at("cert"), keyFile: at("own") });
+    expect((await load(env)).config.export.otlp[0]?.tls).toMatchObject({ caFile: at("cert"), keyFile: at("own") });
   });
 });

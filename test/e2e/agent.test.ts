@@ -167,6 +167,31 @@ export: { otlp: { endpoint: "http://127.0.0.1:${receiver.port}" } }`;
     expect(times.length).toBeGreaterThanOrEqual(6);
   });
 
+  test("two destinations: one that hangs takes no tick from the other, and health names it", async () => {
+    await using stuck = await startOtlpReceiver();
+    await using sound = await startOtlpReceiver();
+    stuck.always("hang");
+    using file = configFile(
+      `${fast}\nexport: { otlp: [{ endpoint: "http://127.0.0.1:${stuck.port}" }, { endpoint: "http://127.0.0.1:${sound.port}" }], prometheus: { listen: "127.0.0.1:0" } }`,
+    );
+    await using agent = startAgent(file.path);
+    const url = await agent.pageUrl();
+    await agent.logged(new RegExp(`^metrics are sent to 127.0.0.1:${stuck.port} and 127.0.0.1:${sound.port} by OTLP`));
+    await sound.until((requests) => requests.length >= 5);
+    await expect.poll(async () => (await fetch(`${url}/healthz`)).status, { timeout: 5000 }).toBe(503);
+    expect(await (await fetch(`${url}/healthz`)).text()).toBe(
+      `no export to 127.0.0.1:${stuck.port} in the last 0.6 s\n`,
+    );
+    const destinations = new Set(
+      sound
+        .points()
+        .filter(({ name }) => name === "sockscope.agent.export.queue.usage")
+        .map(({ attributes }) => attributes["sockscope.destination"]),
+    );
+    expect(destinations).toEqual(new Set([`127.0.0.1:${stuck.port}`, `127.0.0.1:${sound.port}`]));
+    expect(await agent.stop()).toEqual({ code: 0, signal: null });
+  });
+
   test("the page shows real sockets of this machine, and says how the agent is", async () => {
     await using echo = await startEcho();
     using file = configFile([fast, page].join("\n"));

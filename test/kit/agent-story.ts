@@ -102,9 +102,12 @@ export const tellAgentStory = async (file: ReturnType<typeof configFile>, start:
 
   const flagged = all().filter(({ flags }) => flags === 1);
   for (const name of ["sockscope.probe.up", "sockscope.probe.runs"]) {
-    expect(
-      flagged.filter((point) => point.name === name && point.attributes["sockscope.probe.name"] === "refusing"),
-    ).toHaveLength(1);
+    const ends = flagged.filter(
+      (point) => point.name === name && point.attributes["sockscope.probe.name"] === "refusing",
+    );
+    expect(ends.length).toBeGreaterThan(0);
+    // A busy machine may have given up a run, which is an outcome of its own.
+    expect(new Set(ends.map(({ attributes }) => JSON.stringify(attributes))).size).toBe(ends.length);
   }
   for (const name of ["sockscope.flow.count", "sockscope.flow.opened", "sockscope.flow.retransmits"]) {
     // A connection that no dump has shown has no owner, so that there can be a group with one and a group without.

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import type { ServerOptions } from "node:https";
 import { afterEach, expect } from "vitest";
 import type { OtlpDestination } from "../../src/export/otlp-destination.ts";
+import { OtlpDestinations } from "../../src/export/otlp-destinations.ts";
 import { createOtlpDestination, type OtlpDependencies } from "../../src/export/otlp-http.ts";
 import type { Snapshot } from "../../src/model/columns.ts";
 import type { OtlpConfig } from "../../src/model/config.ts";
@@ -52,11 +53,28 @@ export const freePort = async (): Promise<number> => {
   return port;
 };
 
+const userAgent = "sockscope/0.1.0 OTel-OTLP-Exporter-JavaScript/0.301.0";
+
+export const otlpConfigOf = (url: string, config: Partial<OtlpConfig> = {}): OtlpConfig => ({
+  url,
+  tls: undefined,
+  protocol: "http/protobuf",
+  compression: "gzip",
+  headers: { Authorization: secret },
+  timeoutMs: 5000,
+  retry: everyMs(20),
+  queueBytes: 64 * mib,
+  newestFirst: false,
+  storage: undefined,
+  ...config,
+});
+
 /** Receivers, destinations and their log lines, which end with each test of the file. No line may hold the secret. */
 export const useDelivery = () => {
   const lines: string[] = [];
   const cleanup: (() => Promise<unknown>)[] = [];
   let aheadMs = 0;
+  const log = (level: string, message: string): void => void lines.push(`${level} ${message}`);
   afterEach(async () => {
     for (const close of cleanup.splice(0).toReversed()) await close();
     expect(lines.splice(0).join("\n")).not.toContain("s3cr3t");
@@ -77,28 +95,19 @@ export const useDelivery = () => {
       maxRequestBytes = 4 * mib,
       dependencies: Partial<OtlpDependencies> = {},
     ): OtlpDestination => {
-      const created = createOtlpDestination(
-        {
-          url,
-          tls: undefined,
-          protocol: "http/protobuf",
-          compression: "gzip",
-          headers: { Authorization: secret },
-          timeoutMs: 5000,
-          retry: everyMs(20),
-          queueBytes: 64 * mib,
-          newestFirst: false,
-          storage: undefined,
-          ...config,
-        },
-        {
-          log: (level, message) => void lines.push(`${level} ${message}`),
-          userAgent: "sockscope/0.1.0 OTel-OTLP-Exporter-JavaScript/0.301.0",
-          maxRequestBytes,
-          monotonic: () => performance.now() + aheadMs,
-          ...dependencies,
-        },
-      );
+      const created = createOtlpDestination(otlpConfigOf(url, config), {
+        log,
+        userAgent,
+        maxRequestBytes,
+        monotonic: () => performance.now() + aheadMs,
+        ...dependencies,
+      });
+      cleanup.push(() => created.shutdown(AbortSignal.abort()));
+      return created;
+    },
+    destinations: (...configs: readonly OtlpConfig[]): OtlpDestinations => {
+      const created = new OtlpDestinations({ log, userAgent });
+      created.replace(configs, AbortSignal.abort());
       cleanup.push(() => created.shutdown(AbortSignal.abort()));
       return created;
     },
