@@ -31,6 +31,7 @@ const rules: Readonly<Record<string, Rule>> = {
   export: { imports: ["model", "metrics", "tls"], pure: false },
   "export/otlp-protobuf": { imports: ["model"], pure: true },
   "export/otlp-wire": { imports: ["model"], pure: true },
+  "export/otlp-delta": { imports: ["model"], pure: true },
   "export/otlp-points": { imports: ["model"], pure: true },
   "export/otlp-attributes": { imports: ["model"], pure: true },
   "export/otlp-response": { imports: ["model"], pure: true },

@@ -31,6 +31,7 @@ export const defaults = {
     endpoint: "http://localhost:4318",
     protocol: "http/protobuf",
     compression: "gzip",
+    temporality: "cumulative",
     timeoutMs: 10_000,
     retry: {
       initialIntervalMs: 5_000,

@@ -75,6 +75,7 @@ const otlpIn = ({
   tls,
   protocol,
   compression,
+  temporality,
   headers,
   timeoutMs,
   retry,
@@ -88,6 +89,7 @@ const otlpIn = ({
     ...(tls === undefined ? {} : { tls: tlsIn(tls) }),
     protocol,
     compression,
+    temporality,
     headers: Object.fromEntries(Object.keys(headers).map((name) => [name, "***"])),
     timeout: formatDuration(timeoutMs),
     retry_on_failure: {

@@ -1,3 +1,4 @@
+import type { Temporality } from "../model/columns.ts";
 import { compressions, type OtlpConfig, otlpProtocols } from "../model/config.ts";
 import { longestMs } from "../text/duration.ts";
 import type { Env } from "./env.ts";
@@ -24,6 +25,7 @@ export type Environment = {
   readonly caFile: Sourced<string> | undefined;
   readonly certFile: Sourced<string> | undefined;
   readonly keyFile: Sourced<string> | undefined;
+  readonly temporality: Sourced<Temporality> | undefined;
   /** Variables that were ignored, and why; a sentence each, without values. */
   readonly warnings: readonly string[];
 };
@@ -50,6 +52,8 @@ export const variables = {
   OTEL_EXPORTER_OTLP_CLIENT_KEY: "The same, where the one above is not set.",
   OTEL_EXPORTER_OTLP_METRICS_PROTOCOL: "`http/protobuf` or `http/json`.",
   OTEL_EXPORTER_OTLP_PROTOCOL: "The same, where the one above is not set.",
+  OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE:
+    "`cumulative`, `delta`, or `lowmemory`, which is taken for `delta`; case does not matter.",
   OTEL_METRIC_EXPORT_INTERVAL: "`collection.interval`, in ms.",
   OTEL_METRIC_EXPORT_TIMEOUT: "`collection.timeout`, in ms; capped to the interval.",
   OTEL_RESOURCE_ATTRIBUTES:
@@ -141,6 +145,13 @@ export const readEnvironment = (env: Env): Environment => {
     warnings.push(
       `${alone.variable} is ignored: it needs ${otlp}CLIENT_${certFile === undefined ? "CERTIFICATE" : "KEY"}.`,
     );
+  const preference = read(
+    `${otlp}METRICS_TEMPORALITY_PREFERENCE`,
+    (text) => word("cumulative", "delta", "lowmemory")(text.toLowerCase()),
+    "cumulative, delta or lowmemory",
+  );
+  if (preference?.value === "lowmemory")
+    warnings.push(`${preference.variable}: lowmemory is taken for delta: counters and histograms are deltas.`);
   return {
     intervalMs: read("OTEL_METRIC_EXPORT_INTERVAL", milliseconds(shortestIntervalMs), `${ms} ${shortestIntervalMs}`),
     timeoutMs: read("OTEL_METRIC_EXPORT_TIMEOUT", milliseconds(1), `${ms} 1`),
@@ -155,6 +166,7 @@ export const readEnvironment = (env: Env): Environment => {
       "http/protobuf or http/json, which is what sockscope speaks",
     ),
     compression: ofExporter("COMPRESSION", word(...compressions), "gzip, zstd or none"),
+    temporality: preference && { ...preference, value: preference.value === "cumulative" ? "cumulative" : "delta" },
     exportTimeoutMs: ofExporter("TIMEOUT", milliseconds(1), `${ms} 1`),
     caFile: file("CERTIFICATE"),
     certFile: alone === undefined ? certFile : undefined,

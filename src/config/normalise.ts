@@ -26,7 +26,15 @@ type Choose = <T>(own: T | undefined, given: Sourced<T> | undefined, key: string
 type ForDestinations = Partial<
   Pick<
     Environment,
-    "url" | "headers" | "protocol" | "compression" | "exportTimeoutMs" | "caFile" | "certFile" | "keyFile"
+    | "url"
+    | "headers"
+    | "protocol"
+    | "compression"
+    | "temporality"
+    | "exportTimeoutMs"
+    | "caFile"
+    | "certFile"
+    | "keyFile"
   >
 >;
 
@@ -127,6 +135,7 @@ const otlpOf = (
     tls: url.startsWith("https:") ? otlpTlsOf(own.tls, path, at, environment, choose) : undefined,
     protocol: choose(own.protocol, environment.protocol, `${at}.protocol`) ?? standard.protocol,
     compression: choose(own.compression, environment.compression, `${at}.compression`) ?? standard.compression,
+    temporality: choose(own.temporality, environment.temporality, `${at}.temporality`) ?? standard.temporality,
     headers: choose(own.headers, environment.headers, `${at}.headers`) ?? {},
     timeoutMs: choose(own.timeout, environment.exportTimeoutMs, `${at}.timeout`) ?? standard.timeoutMs,
     retry: {
@@ -158,9 +167,9 @@ const destinationsOf = (
     return environment.url === undefined ? [] : [otlpOf({}, path, "export.otlp", environment, choose)];
   if (!Array.isArray(written)) return [otlpOf(written, path, "export.otlp", environment, choose)];
   if (written.length === 1) return written.map((only) => otlpOf(only, path, "export.otlp[0]", environment, choose));
-  const { url, headers, protocol, compression, exportTimeoutMs, caFile, certFile } = environment;
-  const ignored = [url, headers, protocol, compression, exportTimeoutMs, caFile, certFile].flatMap((given) =>
-    given ? [given.variable] : [],
+  const { url, headers, protocol, compression, temporality, exportTimeoutMs, caFile, certFile } = environment;
+  const ignored = [url, headers, protocol, compression, temporality, exportTimeoutMs, caFile, certFile].flatMap(
+    (given) => (given ? [given.variable] : []),
   );
   if (ignored.length > 0)
     notes.push(

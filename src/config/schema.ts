@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { temporalities } from "../model/columns.ts";
 import {
   compressions,
   eventModes,
@@ -273,6 +274,11 @@ export const otlp = block({
     oneOf(compressions),
     "How requests are compressed: zstd needs half of gzip's time for fewer bytes, where the receiver knows it.",
     defaults.otlp.compression,
+  ),
+  temporality: optional(
+    oneOf(temporalities),
+    "What counters and histograms count: all since the start of the series, or what came since the last request (delta), of which the queue loses what it drops. Up-down counters are cumulative in both.",
+    defaults.otlp.temporality,
   ),
   headers: optional(headers, "Headers of every request. Their values are secrets: never logged, never printed."),
   timeout: span("How long a request may take.", defaults.otlp.timeoutMs),

@@ -7,7 +7,6 @@ export const unbuiltKeys: Readonly<Record<string, string>> = {
   "paths.sys": "remove it",
   "sockets.namespaces": "remove it",
   "host.netstat": "remove it",
-  "export.otlp.temporality": "remove it, the temporality is cumulative",
 };
 
 type UnbuiltValues = { readonly at: string; readonly values: readonly string[]; readonly remedy: string };

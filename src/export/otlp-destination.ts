@@ -5,6 +5,7 @@ import type { Snapshot } from "../model/columns.ts";
 import type { Compression, OtlpConfig, OtlpProtocol } from "../model/config.ts";
 import type { Log } from "../model/log.ts";
 import { orAborted } from "./otlp-abort.ts";
+import { Deltas } from "./otlp-delta.ts";
 import { encodeJsonRequests } from "./otlp-json.ts";
 import { type EncodedRequest, encodeRequests } from "./otlp-protobuf.ts";
 import { RequestQueue } from "./otlp-queue.ts";
@@ -55,6 +56,14 @@ const encoders: Readonly<Record<OtlpProtocol, typeof encodeRequests>> = {
   "http/json": encodeJsonRequests,
 };
 
+/** Runs work to its end, one slice a turn of the event loop. */
+const inTurns = async <T>(work: Generator<undefined, T>): Promise<T> => {
+  for (let step = work.next(); ; step = work.next()) {
+    if (step.done === true) return step.value;
+    await nextTurn();
+  }
+};
+
 /** A destination of OTLP requests: what is exported is encoded slice by slice, queued and sent in order. */
 export class OtlpDestination {
   readonly #parts: DestinationParts;
@@ -71,10 +80,13 @@ export class OtlpDestination {
   #encoding = Promise.resolve();
 
   readonly #startedMs: number;
+  /** Only for a destination that wants them. */
+  readonly #deltas: Deltas | undefined;
 
   constructor(parts: DestinationParts) {
     this.#parts = parts;
     this.#startedMs = parts.clocks.now();
+    this.#deltas = parts.config.temporality === "delta" ? new Deltas() : undefined;
     const { config, connection, report, clocks } = parts;
     this.#queue = new RequestQueue(config.queueBytes, config.newestFirst);
     this.#storage = this.#openStorage();
@@ -141,7 +153,8 @@ export class OtlpDestination {
     const ready = this.#storage?.ready ?? Promise.resolve();
     await (signal === undefined ? ready : orAborted(ready, signal).catch(() => undefined));
     const { config, maxRequestBytes: maxBytes } = this.#parts;
-    const steps = encoders[config.protocol](snapshot, { maxBytes });
+    const wanted = this.#deltas === undefined ? snapshot : await inTurns(this.#deltas.of(snapshot));
+    const steps = encoders[config.protocol](wanted, { maxBytes });
     for (let step = steps.next(); ; step = steps.next()) {
       if (step.done === true) {
         this.#counts.dropped.too_large += step.value;

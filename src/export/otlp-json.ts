@@ -6,6 +6,7 @@ import type {
   MetricDescriptor,
   NumberColumn,
   Snapshot,
+  Temporality,
 } from "../model/columns.ts";
 import type { EncodedRequest } from "./otlp-protobuf.ts";
 import { nanosHigh, nanosLow } from "./otlp-wire.ts";
@@ -16,8 +17,8 @@ import { nanosHigh, nanosLow } from "./otlp-wire.ts";
  * point into one buffer: a tree of objects takes three times as long, and all of it is held until it is written.
  */
 
-/** AGGREGATION_TEMPORALITY_CUMULATIVE */
-const cumulative = 2;
+/** AGGREGATION_TEMPORALITY_DELTA and _CUMULATIVE. */
+const temporalityCode = { delta: 1, cumulative: 2 } as const satisfies Record<Temporality, number>;
 /** DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK */
 const noRecordedValue = 1;
 
@@ -130,24 +131,28 @@ type Part = {
   readonly point: WritePoint;
 };
 
-const dataOf = {
-  gauge: { key: "gauge", tail: "" },
-  counter: { key: "sum", tail: `,"aggregationTemporality":${cumulative},"isMonotonic":true` },
-  updowncounter: { key: "sum", tail: `,"aggregationTemporality":${cumulative}` },
-  histogram: { key: "histogram", tail: `,"aggregationTemporality":${cumulative}` },
-} as const satisfies Record<MetricDescriptor["kind"], unknown>;
+const dataOf = { gauge: "gauge", counter: "sum", updowncounter: "sum", histogram: "histogram" } as const;
 
-const frameOf = ({ name, description, unit, kind }: MetricDescriptor): Frame => {
-  const { key, tail } = dataOf[kind];
+const tailOf = (kind: MetricDescriptor["kind"], temporality: Temporality): string => {
+  if (kind === "gauge") return "";
+  const code = temporalityCode[kind === "updowncounter" ? "cumulative" : temporality];
+  return `,"aggregationTemporality":${code}${kind === "counter" ? ',"isMonotonic":true' : ""}`;
+};
+
+const frameOf = ({ name, description, unit, kind }: MetricDescriptor, temporality: Temporality): Frame => {
   const described = description === "" ? "" : `,"description":${text(description)}`;
   const measured = unit === "" ? "" : `,"unit":${text(unit)}`;
-  return { head: `{"name":${text(name)}${described}${measured},"${key}":{"dataPoints":[`, tail: `]${tail}}}` };
+  return {
+    head: `{"name":${text(name)}${described}${measured},"${dataOf[kind]}":{"dataPoints":[`,
+    tail: `]${tailOf(kind, temporality)}}}`,
+  };
 };
 
 /** Ended series come last, each in a metric of its own, as in the protobuf form. */
 function* partsOf(snapshot: Snapshot): Generator<Part, void> {
+  const { temporality = "cumulative" } = snapshot;
   for (const { descriptor, numbers, histograms } of snapshot.metrics) {
-    const frame = frameOf(descriptor);
+    const frame = frameOf(descriptor, temporality);
     const isApart = false;
     for (const column of numbers)
       yield { frame, points: column.sets.length, isApart, point: numberPoint(column, descriptor, snapshot) };
@@ -155,7 +160,7 @@ function* partsOf(snapshot: Snapshot): Generator<Part, void> {
       yield { frame, points: column.sets.length, isApart, point: histogramPoint(column, snapshot) };
   }
   for (const { descriptor, ended } of snapshot.metrics) {
-    const frame = frameOf(descriptor);
+    const frame = frameOf(descriptor, temporality);
     for (const column of ended)
       yield { frame, points: column.sets.length, isApart: true, point: endedPoint(column, descriptor, snapshot) };
   }

@@ -1,4 +1,4 @@
-import type { InstrumentKind, MetricDescriptor, Snapshot } from "../model/columns.ts";
+import type { InstrumentKind, MetricDescriptor, Snapshot, Temporality } from "../model/columns.ts";
 import { writeAttributes } from "./otlp-attributes.ts";
 import { PointWriter, type Span } from "./otlp-points.ts";
 import { putBytes, putLength, tagOf, withLength, WireWriter } from "./otlp-wire.ts";
@@ -29,8 +29,8 @@ const metric = {
 };
 const aggregationTemporality = tagOf(2, "varint");
 const isMonotonic = tagOf(3, "varint");
-/** AGGREGATION_TEMPORALITY_CUMULATIVE */
-const cumulative = 2;
+/** AGGREGATION_TEMPORALITY_DELTA and _CUMULATIVE. */
+const temporalityCode = { delta: 1, cumulative: 2 } as const satisfies Record<Temporality, number>;
 
 /** The most that a tag and a length take. */
 const lengthField = 6;
@@ -58,12 +58,13 @@ const dataOf = {
   histogram: { tag: metric.histogram, kind: "histogram" },
 } as const satisfies Record<InstrumentKind, unknown>;
 
-const frameOf = ({ name, description, unit, kind }: MetricDescriptor): Frame => {
+const frameOf = ({ name, description, unit, kind }: MetricDescriptor, temporality: Temporality): Frame => {
   const head = new WireWriter().string(metric.name, name);
   if (description !== "") head.string(metric.description, description);
   if (unit !== "") head.string(metric.unit, unit);
   const tail = new WireWriter();
-  if (kind !== "gauge") tail.varint(aggregationTemporality, cumulative);
+  if (kind !== "gauge")
+    tail.varint(aggregationTemporality, temporalityCode[kind === "updowncounter" ? "cumulative" : temporality]);
   if (kind === "counter") tail.varint(isMonotonic, 1);
   return { head: head.written, data: dataOf[kind].tag, tail: tail.written };
 };
@@ -72,9 +73,9 @@ const frameOf = ({ name, description, unit, kind }: MetricDescriptor): Frame => 
  * Ended series come last, each in a `Metric` of its own: the collector's prometheus exporter takes the first flagged
  * point of a message and drops what follows it there, ended or live.
  */
-function* partsOf({ metrics }: Snapshot): Generator<Part, void> {
+function* partsOf({ metrics, temporality = "cumulative" }: Snapshot): Generator<Part, void> {
   for (const { descriptor, numbers, histograms } of metrics) {
-    const frame = frameOf(descriptor);
+    const frame = frameOf(descriptor, temporality);
     const hasStart = descriptor.kind !== "gauge";
     const isInt = descriptor.value === "int";
     for (const column of numbers) {
@@ -85,7 +86,7 @@ function* partsOf({ metrics }: Snapshot): Generator<Part, void> {
     }
   }
   for (const { descriptor, ended } of metrics) {
-    const frame = frameOf(descriptor);
+    const frame = frameOf(descriptor, temporality);
     const { kind } = dataOf[descriptor.kind];
     for (const column of ended) {
       yield {

@@ -26,7 +26,7 @@ export const attributesKey = (values: Attributes): string =>
 
 export const noAttributes: AttributeSet = attributeSet({});
 
-/** `counter` is monotonic, `updowncounter` is not; both are cumulative. */
+/** `counter` is monotonic, `updowncounter` is not; both are cumulative, unless a snapshot's temporality says otherwise. */
 export type InstrumentKind = "gauge" | "counter" | "updowncounter" | "histogram";
 
 export type MetricDescriptor = {
@@ -69,10 +69,16 @@ export type MetricColumns = {
   readonly ended: readonly EndedColumn[];
 };
 
+export const temporalities = ["cumulative", "delta"] as const;
+/** What counters and histograms count since: the start of their series, or the snapshot before. */
+export type Temporality = (typeof temporalities)[number];
+
 /** One tick's metrics. `time` is Unix ms and is the time of every point. */
 export type Snapshot = {
   readonly time: number;
   readonly resource: Attributes;
   readonly scope: { readonly name: string; readonly version: string };
   readonly metrics: readonly MetricColumns[];
+  /** Cumulative where it is left out. */
+  readonly temporality?: Temporality;
 };

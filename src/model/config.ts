@@ -1,5 +1,5 @@
 import type { Network } from "./address.ts";
-import type { Attributes } from "./columns.ts";
+import type { Attributes, Temporality } from "./columns.ts";
 import type { ConnectionState } from "./connection-state.ts";
 import type { SocketProtocol } from "./socket.ts";
 import type { Target, TlsOptions } from "./target.ts";
@@ -153,6 +153,8 @@ export type OtlpConfig = {
   readonly tls: TlsOptions | undefined;
   readonly protocol: OtlpProtocol;
   readonly compression: Compression;
+  /** Of counters and histograms. */
+  readonly temporality: Temporality;
   /** Values are secrets: never logged, never printed. */
   readonly headers: Readonly<Record<string, string>>;
   readonly timeoutMs: number;

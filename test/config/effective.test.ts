@@ -181,6 +181,7 @@ export:
     endpoint: http://localhost:4318
     protocol: http/protobuf
     compression: gzip
+    temporality: cumulative
     headers:
       authorization: "***"
     timeout: 10s
@@ -329,6 +330,7 @@ describe("round trip", () => {
   const otlpRest: fc.Arbitrary<Omit<OtlpConfig, "url" | "tls">> = fc.record({
     protocol: fc.constantFrom(...otlpProtocols),
     compression: fc.constantFrom(...compressions),
+    temporality: fc.constantFrom("cumulative", "delta"),
     headers: fc
       .dictionary(fc.stringMatching(/^[a-z][a-z-]{0,8}[a-z]$/), fc.string(), { noNullPrototype: true })
       .filter((headers) => !Object.keys(headers).some((header) => /^(co|ex|ke|tr|up)/.test(header))),

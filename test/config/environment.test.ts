@@ -92,6 +92,25 @@ describe("the destination", () => {
     );
   });
 
+  test.each([
+    ["cumulative", "cumulative", []],
+    ["Delta", "delta", []],
+    [
+      "LowMemory",
+      "delta",
+      [
+        "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: lowmemory is taken for delta: counters and histograms are deltas.",
+      ],
+    ],
+  ])("comes with the temporality %s", (written, temporality, notes) => {
+    const env = {
+      OTEL_EXPORTER_OTLP_ENDPOINT: "http://h:4318",
+      OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: written,
+    };
+    expect(otlpOf(env)).toMatchObject({ temporality });
+    expect(parse(env).notes).toEqual(notes);
+  });
+
   test("is the file's, key by key, and each key that wins is noted", () => {
     const env = {
       OTEL_EXPORTER_OTLP_ENDPOINT: "http://env:4318",
@@ -221,6 +240,7 @@ describe("a variable that cannot be used is ignored with a warning that does not
     ["OTEL_METRIC_EXPORT_TIMEOUT", "1e3", "a whole number of milliseconds, at least 1"],
     ["OTEL_METRIC_EXPORT_TIMEOUT", "99999999999", "a whole number of milliseconds, at least 1"],
     ["OTEL_EXPORTER_OTLP_TIMEOUT", "0", "a whole number of milliseconds, at least 1"],
+    ["OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "secret", "cumulative, delta or lowmemory"],
     ["OTEL_EXPORTER_OTLP_COMPRESSION", "deflate", "gzip, zstd or none"],
     ["OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "http/protobuf or http/json, which is what sockscope speaks"],
     ["OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "json", "http/protobuf or http/json, which is what sockscope speaks"],

@@ -8,6 +8,7 @@ const standardOtlp = {
   tls: undefined,
   protocol: "http/protobuf",
   compression: "gzip",
+  temporality: "cumulative",
   headers: {},
   timeoutMs: 10_000,
   retry: {
@@ -103,6 +104,7 @@ export:
     tls: { ca_file: tls/ca.pem, cert_file: /c.pem, key_file: /c.key, server_name_override: c.internal, insecure_skip_verify: on }
     protocol: http/json
     compression: none
+    temporality: delta
     headers: { authorization: Bearer abc }
     timeout: 3s
     retry_on_failure:
@@ -150,6 +152,7 @@ export:
             },
             protocol: "http/json",
             compression: "none",
+            temporality: "delta",
             headers: { authorization: "Bearer abc" },
             timeoutMs: 3_000,
             retry: {

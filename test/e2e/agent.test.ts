@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { configFile, root, startAgent, startAgentAsNobody } from "../kit/agent.ts";
 import { tellAgentStory } from "../kit/agent-story.ts";
 import { closedPort, openFlow, startEcho } from "../kit/loopback.ts";
-import { startOtlpReceiver } from "../kit/otlp-receiver.ts";
+import { type ReceivedPoint, startOtlpReceiver } from "../kit/otlp-receiver.ts";
 
 const isRoot = process.getuid?.() === 0;
 const onLinux = process.platform === "linux";
@@ -190,6 +190,55 @@ export: { otlp: { endpoint: "http://127.0.0.1:${receiver.port}" } }`;
     );
     expect(destinations).toEqual(new Set([`127.0.0.1:${stuck.port}`, `127.0.0.1:${sound.port}`]));
     expect(await agent.stop()).toEqual({ code: 0, signal: null });
+  });
+
+  test("deltas add up to what a cumulative destination gets", async () => {
+    await using echo = await startEcho();
+    await using cumulative = await startOtlpReceiver();
+    await using delta = await startOtlpReceiver();
+    using file = configFile(`${fast}
+probes: { interval: 200ms, timeout: 200ms, targets: [tcp://127.0.0.1:${echo.port}] }
+sockets: { protocols: [tcp, udp, unix, netlink] }
+export:
+  otlp:
+    - endpoint: "http://127.0.0.1:${cumulative.port}"
+    - { endpoint: "http://127.0.0.1:${delta.port}", temporality: delta }`);
+    await using agent = startAgent(file.path);
+    await delta.until((requests) => requests.length >= 3);
+    await using flow = await openFlow(echo.port, 5000);
+    await delta.until((requests) => requests.length >= 8);
+    expect(await agent.stop()).toEqual({ code: 0, signal: null });
+    expect(flow.localPort).toBeGreaterThan(0);
+
+    const keyOf = ({ name, attributes }: ReceivedPoint): string => JSON.stringify([name, attributes]);
+    const isAdded = ({ kind, monotonic }: ReceivedPoint): boolean => kind === "histogram" || monotonic;
+    const amountOf = ({ value, histogram }: ReceivedPoint): number => value ?? histogram?.count ?? Number.NaN;
+    const totals = new Map<string, number>();
+    for (const point of cumulative.points().filter(isAdded)) {
+      expect(point.temporality).toBe(2);
+      if (point.flags === 0 && point.start > 0) totals.set(keyOf(point), amountOf(point));
+    }
+    const sums = new Map<string, number>();
+    const ends = new Map<string, number>();
+    for (const point of delta.points()) {
+      if (point.kind !== "gauge") expect(point.temporality).toBe(isAdded(point) ? 1 : 2);
+      if (!isAdded(point)) continue;
+      const key = keyOf(point);
+      expect([key, amountOf(point)]).toEqual([key, expect.toSatisfy((amount: number) => amount >= 0)]);
+      if (ends.has(key)) expect([key, point.start]).toEqual([key, ends.get(key)]);
+      ends.set(key, point.time);
+      sums.set(key, (sums.get(key) ?? 0) + amountOf(point));
+    }
+    const names = new Set(
+      delta
+        .points()
+        .filter(isAdded)
+        .map(({ name }) => name),
+    );
+    for (const name of ["sockscope.flow.io", "sockscope.tcp.rtt", "sockscope.probe.runs", "sockscope.probe.duration"])
+      expect(names).toContain(name);
+    expect(totals.size).toBeGreaterThan(10);
+    for (const [key, total] of totals) expect([key, sums.get(key)]).toEqual([key, expect.closeTo(total, 6)]);
   });
 
   test("the page shows real sockets of this machine, and says how the agent is", async () => {

@@ -39,6 +39,19 @@ describe("requests in JSON", () => {
     );
   });
 
+  test("of deltas say so of counters and histograms, and of nothing else", () => {
+    fc.assert(
+      fc.property(anySnapshot, (snapshot) => {
+        const deltas = decodeAll(encode({ ...snapshot, temporality: "delta" }).requests);
+        const expected = decodeAll(encode(snapshot).requests).map((point) =>
+          point.kind === "histogram" || point.monotonic ? { ...point, temporality: 1 } : point,
+        );
+        expect(deltas).toEqual(expected);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
   test("however small, each is whole, within its bound, and none of the points is lost or doubled", () => {
     fc.assert(
       fc.property(anySnapshot, fc.integer({ min: 200, max: 5000 }), (snapshot, maxBytes) => {

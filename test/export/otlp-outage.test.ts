@@ -2,12 +2,27 @@ import { once } from "node:events";
 import { createServer, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
-import { after, everyMs, freePort, noise, numbered, portOf, useDelivery, values } from "../kit/otlp-delivery.ts";
+import { temporalities } from "../../src/model/columns.ts";
+import type { OtlpConfig } from "../../src/model/config.ts";
+import {
+  after,
+  everyMs,
+  freePort,
+  noise,
+  numbered,
+  portOf,
+  totals,
+  useDelivery,
+  values,
+} from "../kit/otlp-delivery.ts";
 import { until } from "../kit/until.ts";
+import { startMs, timeMs } from "../kit/otlp-snapshots.ts";
 
-const { destination, lines, receiver } = useDelivery();
+const { destination: destinationOf, lines, receiver } = useDelivery();
 
-describe("no answer", () => {
+describe.each(temporalities)("no answer (%s)", (temporality) => {
+  const destination = (url: string, config: Partial<OtlpConfig> = {}) => destinationOf(url, { temporality, ...config });
+
   test.each(["hang", "dribble"] as const)("%s ends at the deadline and is retried", async (answer) => {
     const to = await receiver();
     to.answer(answer);
@@ -16,7 +31,7 @@ describe("no answer", () => {
     const begin = performance.now();
     await from.export(numbered(1));
     await from.flush(after(5000));
-    expect(values(to)).toEqual([1]);
+    expect(totals(to)).toEqual([1]);
     expect(to.requests).toHaveLength(2);
     const pause = (to.requests[1]?.at ?? 0) - begin;
     expect(pause).toBeGreaterThan(300);
@@ -34,7 +49,7 @@ describe("no answer", () => {
     await from.export(numbered(1));
     await from.flush(after(5000));
     expect(to.requests).toHaveLength(2);
-    expect(values(to)).toEqual([1]);
+    expect(totals(to)).toEqual([1]);
     expect(lines).toHaveLength(2);
   });
 
@@ -46,7 +61,7 @@ describe("no answer", () => {
     await from.flush(after(5000));
     await from.export(numbered(2));
     await from.flush(after(5000));
-    expect(values(to)).toEqual([1, 2]);
+    expect(totals(to)).toEqual([1, 2]);
     expect(to.requests).toHaveLength(3);
     expect(lines).toEqual([]);
   });
@@ -60,7 +75,7 @@ describe("no answer", () => {
     expect(from.stats().queueBytes).toBeGreaterThan(0);
     const to = await receiver(port);
     await from.flush(after(5000));
-    expect(values(to)).toEqual([1, 2, 3, 4]);
+    expect(totals(to)).toEqual([1, 2, 3, 4]);
     expect(from.stats()).toMatchObject({ queueBytes: 0, sentPoints: 4 });
     expect(lines).toEqual([
       `warn cannot reach the OTLP destination 127.0.0.1:${port} (ECONNREFUSED): requests are queued and retried; check that it runs and listens there`,
@@ -79,6 +94,33 @@ describe("no answer", () => {
     await from.flush(after(5000));
     expect(values(to)).toEqual([5, 4, 3, 2, 1]);
     expect(from.stats()).toMatchObject({ queueBytes: 0, sentPoints: 5 });
+  });
+
+  test("after an outage of 50 intervals each of them arrives once, and they add up", async () => {
+    const port = await freePort();
+    const from = destination(`http://127.0.0.1:${port}/v1/metrics`);
+    const at = (tick: number): number => timeMs + tick * 15_000;
+    const counted = Array.from({ length: 53 }, (_, tick) => (tick * (tick + 1)) / 2 + 7);
+    const to = await receiver(port);
+    for (const [tick, value] of counted.entries()) {
+      if (tick === 1) {
+        await from.flush(after(5000));
+        await to.close();
+      }
+      if (tick === 51) break;
+      await from.export(numbered(value, at(tick)));
+    }
+    const back = await receiver(port);
+    for (const tick of [51, 52]) await from.export(numbered(counted[tick] ?? 0, at(tick)));
+    await from.flush(after(10_000));
+    const points = [...to.points(), ...back.points()];
+    expect(points.map(({ time }) => time)).toEqual(counted.map((_, tick) => at(tick)));
+    if (temporality === "cumulative") expect(points.map(({ value }) => value)).toEqual(counted);
+    else {
+      expect(points.map(({ start }) => start)).toEqual([startMs, ...counted.slice(1).map((_, tick) => at(tick))]);
+      expect(points.reduce((sum, { value = 0 }) => sum + value, 0)).toBe(counted.at(-1));
+    }
+    expect(from.stats()).toMatchObject({ sentPoints: 53, dropped: { queue_full: 0 } });
   });
 
   test("a request older than max_elapsed_time is given up, newer ones go on", async () => {
@@ -137,7 +179,10 @@ describe("no answer", () => {
   });
 });
 
-describe("a full queue", () => {
+describe.each(temporalities)("a full queue (%s)", (temporality) => {
+  const destination = (url: string, config: Partial<OtlpConfig> = {}, maxRequestBytes?: number) =>
+    destinationOf(url, { temporality, ...config }, maxRequestBytes);
+
   test("drops the oldest while the destination is down, and counts their points", async () => {
     const port = await freePort();
     const from = destination(`http://127.0.0.1:${port}/v1/metrics`, { compression: "none", queueBytes: 1000 });
@@ -151,7 +196,8 @@ describe("a full queue", () => {
     await from.flush(after(5000));
     const kept = values(to);
     expect(kept.length + dropped.queue_full).toBe(20);
-    expect(kept).toEqual(Array.from({ length: kept.length }, (_, index) => dropped.queue_full + index + 1));
+    // A delta that is dropped is lost, while a cumulative value has those before it.
+    expect(kept).toEqual(kept.map((_, index) => (temporality === "delta" ? 1 : dropped.queue_full + index + 1)));
   });
 
   test("drops nothing while the destination takes requests", async () => {

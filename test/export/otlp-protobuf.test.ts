@@ -6,6 +6,19 @@ import { decodeRequest, flattenPoints } from "../kit/otlp-receiver.ts";
 import { anySnapshot, descriptorOf, endedOf, numbersOf, snapshotOf, startMs } from "../kit/otlp-snapshots.ts";
 
 describe("encodeRequests", () => {
+  test("a snapshot of deltas has them for counters and histograms, and nothing else differs", () => {
+    fc.assert(
+      fc.property(anySnapshot, (snapshot) => {
+        const isDelta = ({ kind, monotonic }: { kind: string; monotonic: boolean }): boolean =>
+          kind === "histogram" || monotonic;
+        expect(decodeAll({ ...snapshot, temporality: "delta" })).toEqual(
+          decodeAll(snapshot).map((point) => ({ ...point, temporality: isDelta(point) ? 1 : point.temporality })),
+        );
+      }),
+      { numRuns: 50 },
+    );
+  });
+
   test("a counter, as a whole message", () => {
     const snapshot = snapshotOf({
       descriptor: descriptorOf("flow.io", "counter"),

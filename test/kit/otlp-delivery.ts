@@ -5,10 +5,10 @@ import { afterEach, expect } from "vitest";
 import type { OtlpDestination } from "../../src/export/otlp-destination.ts";
 import { OtlpDestinations } from "../../src/export/otlp-destinations.ts";
 import { createOtlpDestination, type OtlpDependencies } from "../../src/export/otlp-http.ts";
-import type { Snapshot } from "../../src/model/columns.ts";
+import { attributeSet, noAttributes, type Snapshot } from "../../src/model/columns.ts";
 import type { OtlpConfig } from "../../src/model/config.ts";
 import { type OtlpReceiver, startOtlpReceiver } from "./otlp-receiver.ts";
-import { descriptorOf, numbersOf, snapshotOf } from "./otlp-snapshots.ts";
+import { descriptorOf, numbersOf, snapshotOf, startMs, timeMs } from "./otlp-snapshots.ts";
 
 export const secret = "Bearer s3cr3t-t0k3n";
 export const mib = 1024 * 1024;
@@ -24,8 +24,18 @@ export const everyMs = (ms: number, maxElapsedMs = 0): OtlpConfig["retry"] => ({
   maxElapsedMs,
 });
 
-/** One point whose value tells the snapshots apart. */
-export const numbered = (value: number): Snapshot => snapshotOf(numbersOf(descriptorOf("a", "counter"), [value]));
+const series = attributeSet({ series: 0 });
+
+/** One point whose value tells the snapshots apart, always of the same series. */
+export const numbered = (value: number, time = timeMs): Snapshot => ({
+  ...snapshotOf({
+    descriptor: descriptorOf("a", "counter"),
+    numbers: [{ own: noAttributes, sets: [series], starts: Float64Array.of(startMs), values: Float64Array.of(value) }],
+    histograms: [],
+    ended: [],
+  }),
+  time,
+});
 
 /** As many points, whose values do not compress well. */
 export const noise = (points: number): Snapshot =>
@@ -37,6 +47,12 @@ export const noise = (points: number): Snapshot =>
   );
 
 export const values = (from: OtlpReceiver): (number | undefined)[] => from.points().map(({ value }) => value);
+
+/** The same as totals, whatever the temporality: the last of them is what was counted in all. */
+export const totals = (from: OtlpReceiver): (number | undefined)[] => {
+  let sum = 0;
+  return from.points().map(({ value, temporality }) => (temporality === 1 ? (sum += value ?? 0) : value));
+};
 
 export const portOf = (server: Server): number => {
   const address = server.address();
@@ -60,6 +76,7 @@ export const otlpConfigOf = (url: string, config: Partial<OtlpConfig> = {}): Otl
   tls: undefined,
   protocol: "http/protobuf",
   compression: "gzip",
+  temporality: "cumulative",
   headers: { Authorization: secret },
   timeoutMs: 5000,
   retry: everyMs(20),

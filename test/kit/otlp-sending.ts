@@ -7,6 +7,7 @@ const configOf = (url: string): OtlpConfig => ({
   tls: undefined,
   protocol: "http/protobuf",
   compression: "gzip",
+  temporality: "cumulative",
   headers: {},
   timeoutMs: 30_000,
   queueBytes: 64 * 1024 * 1024,

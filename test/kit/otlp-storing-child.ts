@@ -10,7 +10,7 @@ import { lock } from "./otlp-storing.ts";
  */
 const [url = "", storage = "", first = "0"] = process.argv.slice(2);
 const retry = { initialIntervalMs: 5, multiplier: 1, randomizationFactor: 0, maxIntervalMs: 5, maxElapsedMs: 0 };
-const queue = { queueBytes: 64 * 1024 * 1024, newestFirst: false, storage };
+const queue = { queueBytes: 64 * 1024 * 1024, newestFirst: false, storage, temporality: "cumulative" } as const;
 const config = {
   url,
   tls: undefined,

@@ -33,6 +33,7 @@ const config: OtlpConfig = {
   retry: otlp.retry,
   queueBytes: otlp.queueMib * 1_048_576,
   newestFirst: false,
+  temporality: "cumulative",
   storage: undefined,
 };
 const destination = createOtlpDestination(config, { log, userAgent: "bench" });
