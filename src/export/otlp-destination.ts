@@ -9,7 +9,7 @@ import { Deltas } from "./otlp-delta.ts";
 import { encodeJsonRequests } from "./otlp-json.ts";
 import { type EncodedRequest, encodeRequests } from "./otlp-protobuf.ts";
 import { RequestQueue } from "./otlp-queue.ts";
-import type { DeliveryReport } from "./otlp-report.ts";
+import { countRequests, type DeliveryReport } from "./otlp-report.ts";
 import type { Content } from "./otlp-record.ts";
 import { type Clocks, type DeliveryCounts, OtlpSender, type Post } from "./otlp-sender.ts";
 import { diskBytes, type FileLock, OtlpStorage, storageFolder } from "./otlp-storage.ts";
@@ -111,24 +111,23 @@ export class OtlpDestination {
     await done;
   }
 
-  /** Resolves when everything exported so far is settled, or when the signal aborts. */
-  async flush(signal: AbortSignal): Promise<void> {
+  /** Resolves when everything exported so far is settled, or when the signal aborts; `mayLeave` as the sender has it. */
+  async flush(signal: AbortSignal, mayLeave = false): Promise<void> {
     await orAborted(this.#encoding, signal).catch(() => undefined);
-    await this.#sender.flush(signal);
+    await this.#sender.flush(signal, mayLeave);
   }
 
   /**
-   * Flushes until the signal aborts, then ends at once. What is left on disk stays there; what is left in memory, and
+   * Flushes until the signal aborts, or the destination takes nothing of what is on disk; then ends at once. What is left on disk stays there; what is left in memory, and
    * what is exported from now on, is counted as expired.
    */
   async shutdown(signal: AbortSignal): Promise<void> {
-    await this.flush(signal);
+    await this.flush(signal, true);
     const { connection, config, log, host } = this.#parts;
     const kept = this.#sender.close();
     connection.close();
     await this.#storage?.close();
-    if (kept > 0)
-      log("info", `${kept} requests for the OTLP destination ${host} stay in ${config.storage} until the next start`);
+    if (kept > 0) log("info", `${countRequests(kept)} for the OTLP destination ${host} stay in ${config.storage}`);
   }
 
   #openStorage(): OtlpStorage | undefined {

@@ -47,6 +47,12 @@ export class RequestQueue {
     return this.#waiting.length + (this.#inFlight === undefined ? 0 : 1);
   }
 
+  /** Whether none of the requests would be lost with the process. */
+  isOnDisk(): boolean {
+    const isOn = (entry: Entry | undefined): boolean => entry === undefined || entry.request.file !== undefined;
+    return isOn(this.#inFlight) && this.#waiting.every(isOn);
+  }
+
   hasRoom(bytes: number): boolean {
     return this.#bytes + bytes <= this.maxBytes;
   }

@@ -8,6 +8,8 @@ type Delivered = Extract<Verdict, { kind: "delivered" }>;
 /** Deliveries without complaint after which the same complaint is news again. */
 const calm = 10;
 
+export const countRequests = (count: number): string => `${count} ${count === 1 ? "request" : "requests"}`;
+
 const longestQuote = 200;
 
 /** A server that does not speak HTTP/1.1 on this port closes the connection or answers with something else. */
@@ -102,7 +104,7 @@ export class DeliveryReport {
     this.#isProven = true;
     if (this.#isDown) {
       this.#isDown = false;
-      this.#log("info", `${this.#destination} is back: ${waited} ${waited === 1 ? "request" : "requests"} waited`);
+      this.#log("info", `${this.#destination} is back: ${countRequests(waited)} waited`);
     }
     const said = this.#quote(message);
     if (rejected > 0) this.#complain("rejection", "", `${this.#destination} rejected ${rejected} points: "${said}"`);

@@ -78,10 +78,17 @@ export class OtlpSender {
     if (!this.#isSending) void this.#send();
   }
 
-  /** Resolves when the queue is empty or the signal aborts. Cuts a backoff short, but not a Retry-After. */
-  async flush(signal: AbortSignal): Promise<void> {
+  /**
+   * Resolves when the queue is empty or the signal aborts. Cuts a backoff short, but not a Retry-After. With `mayLeave`
+   * it resolves as soon as the destination takes nothing, too, if what is left is on disk.
+   */
+  async flush(signal: AbortSignal, mayLeave = false): Promise<void> {
+    const { queue } = this.#parts;
+    const before = this.#failures;
+    const isRefused = (): boolean => this.#failures > before || this.#pause?.isAsked === true;
+    const leaves = (): boolean => mayLeave && isRefused() && queue.isOnDisk();
     if (this.#pause?.isAsked === false) this.#pause.end();
-    while (this.#parts.queue.length > 0 && !signal.aborted) await this.#change(signal);
+    while (queue.length > 0 && !signal.aborted && !leaves()) await this.#change(signal);
   }
 
   /** Ends at once; returns how many requests are left on disk. Those that are in memory alone are counted as expired. */

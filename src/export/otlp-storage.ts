@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Log } from "../model/log.ts";
 import { orAborted } from "./otlp-abort.ts";
 import type { StoredRequest } from "./otlp-queue.ts";
+import { countRequests } from "./otlp-report.ts";
 import { type Content, decodeRecord, encodeHeader, headerBytes } from "./otlp-record.ts";
 
 /**
@@ -35,7 +36,8 @@ const syncMs = 1000;
 /** File systems give a file whole blocks. */
 const blockBytes = 4096;
 
-const fileName = /^(\d{16})-(\d{1,10})\.otlp$/;
+/** Numbers that JavaScript counts exactly. */
+const fileName = /^(0\d{15})-(\d{1,10})\.otlp$/;
 const nameOf = (sequence: number, points: number): string => `${String(sequence).padStart(16, "0")}-${points}.otlp`;
 
 /** What a body takes of the disk. */
@@ -143,14 +145,14 @@ export class OtlpStorage {
     void this.#do(() => this.#remove(request));
   }
 
-  /** Writes what waits for it, and lets go of the folder; resolves soon in any case. */
+  /** Writes what waits for it, lets go of the folder and syncs it; resolves soon in any case. */
   async close(): Promise<void> {
     clearTimeout(this.#syncTimer);
     const closing = this.#do(async () => {
       this.#isClosed = true;
-      await this.#sync();
       await this.#lock?.close();
       this.#lock = undefined;
+      await this.#sync();
     });
     await orAborted(closing, AbortSignal.timeout(patienceMs)).catch(() => undefined);
   }
@@ -179,7 +181,7 @@ export class OtlpStorage {
       this.#lock = file;
       this.#well();
       if (left.length > 0) {
-        this.#parts.log("info", `${left.length} requests of before wait in ${folder} and are sent`);
+        this.#parts.log("info", `found in ${folder}: ${countRequests(left.length)}, sent before newer ones`);
         recover(left);
       }
       return true;

@@ -47,9 +47,7 @@ describe("storage", () => {
     expect(folder.files()).toHaveLength(3);
     await first.shutdown(after(50));
     expect(first.stats().dropped).toMatchObject({ expired: 0, queue_full: 0 });
-    expect(lines.at(-1)).toBe(
-      `info 3 requests for the OTLP destination 127.0.0.1:${port} stay in ${folder.path} until the next start`,
-    );
+    expect(lines.at(-1)).toBe(`info 3 requests for the OTLP destination 127.0.0.1:${port} stay in ${folder.path}`);
     const to = await receiver(port);
     const second = open(url, folder.path);
     await second.export(numbered(4));
@@ -59,9 +57,24 @@ describe("storage", () => {
     await second.shutdown(after(1000));
     expect(folder.files()).toEqual([]);
     expect(lines.at(-1)).toBe(
-      `info 3 requests of before wait in ${dirname(join(folder.path, readdirSync(folder.path)[0] ?? "", "x"))} and are sent`,
+      `info found in ${join(folder.path, readdirSync(folder.path)[0] ?? "")}: 3 requests, sent before newer ones`,
     );
   });
+
+  test.each([{ status: 503, retryAfter: "60" }, { status: 503 }, "reset"] as const)(
+    "a shutdown waits for no destination that takes nothing (%j)",
+    async (answer) => {
+      using folder = storageFolder();
+      const to = await receiver();
+      to.always(answer);
+      const from = open(to.url, folder.path, { retry: everyMs(60_000) });
+      for (const value of [1, 2]) await from.export(numbered(value));
+      await until("the first attempt has failed", () => lines.length > 0);
+      // The test would end before the signal does.
+      await from.shutdown(after(60_000));
+      expect(folder.files()).toHaveLength(2);
+    },
+  );
 
   test("what is left is sent without an export", async () => {
     using folder = storageFolder();
