@@ -153,7 +153,6 @@ describe("storage", () => {
     const third = open(url, folder.path, { queueBytes: mib });
     await to.until(({ length }) => length === 2);
     await third.flush(after(5000));
-    // The first was in flight when there was no room for the fourth.
     expect(values(to)).toEqual([3, 4]);
   });
 
