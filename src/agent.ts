@@ -89,8 +89,11 @@ export const startAgent = async (options: CoreOptions): Promise<Agent> => {
       log("info", `metrics: http://${host.includes(":") ? `[${host}]` : host}:${port}/metrics`);
     }
     if (to.otlp.length > 0) {
-      const hosts = to.otlp.map(({ url }) => new URL(url).host);
-      log("info", `metrics are sent to ${listed(hosts)} by OTLP`);
+      const sent = to.otlp.map(({ url, proxy }) => {
+        const through = proxy === undefined ? "" : ` through the proxy ${proxy.authority}`;
+        return `${new URL(url).host}${through}`;
+      });
+      log("info", `metrics are sent to ${listed(sent)} by OTLP`);
     } else {
       log(
         "info",

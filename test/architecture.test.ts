@@ -63,7 +63,7 @@ const homes: readonly { readonly module: RegExp; readonly home: RegExp }[] = [
   { module: /^node:child_process$/, home: /^kernel\/ss-command$/ },
   { module: /^node:worker_threads$/, home: /^kernel\/(resolver|probe-sockets)(-worker)?$/ },
   { module: /^@opentelemetry\//, home: /^export\/(otel|metric-data)$/ },
-  { module: /^undici$/, home: /^export\/otlp-http$/ },
+  { module: /^undici$/, home: /^export\/otlp-(http|dial)$/ },
   { module: /^zod$/, home: /^config\// },
   { module: /^yaml$/, home: /^config\/document$/ },
   { module: /^re2js$/, home: /^text\/pattern$/ },

@@ -191,7 +191,7 @@ const environmentSection = (): string =>
     "",
     "The file wins over these, key by key, and each time it does the log says so once. A value that cannot be used is ignored",
     "with a warning. Where `export.otlp` is absent, an endpoint among them makes the destination; where it names several, they",
-    "count for none.",
+    "count for none, but for proxies, which are by the environment only.",
     "",
     "| Variable | Meaning |",
     "| --- | --- |",

@@ -5,6 +5,7 @@ import type { Env } from "./env.ts";
 import { isFault } from "../text/fault.ts";
 import { headerNameFault, headerValueFault } from "./headers.ts";
 import { parseBaseUrl, parseMetricsUrl } from "./otlp-url.ts";
+import { proxyOf } from "./proxy.ts";
 import { shortestIntervalMs } from "./target-schema.ts";
 
 /** A value and the variable that it came from. */
@@ -26,6 +27,8 @@ export type Environment = {
   readonly certFile: Sourced<string> | undefined;
   readonly keyFile: Sourced<string> | undefined;
   readonly temporality: Sourced<Temporality> | undefined;
+  /** What is on the way to a URL. */
+  readonly proxyOf: (url: string) => ReturnType<typeof proxyOf>;
   /** Variables that were ignored, and why; a sentence each, without values. */
   readonly warnings: readonly string[];
 };
@@ -59,6 +62,11 @@ export const variables = {
   OTEL_RESOURCE_ATTRIBUTES:
     "Resource attributes, as in `name=value,name2=value2`, percent-encoded; dropped as a whole when malformed.",
   OTEL_SERVICE_NAME: "The resource attribute `service.name`.",
+  HTTPS_PROXY:
+    "The HTTP proxy to https:// destinations, as in `http://user:password@host:port`. It and the next two also in lower case.",
+  HTTP_PROXY: "The same to http:// destinations.",
+  NO_PROXY:
+    "Where no proxy is used beside this machine itself: names with all below them, addresses and networks, as in `internal,10.0.0.0/8`, or `*`.",
 } as const;
 
 type Variable = keyof typeof variables;
@@ -171,6 +179,7 @@ export const readEnvironment = (env: Env): Environment => {
     caFile: file("CERTIFICATE"),
     certFile: alone === undefined ? certFile : undefined,
     keyFile: alone === undefined ? keyFile : undefined,
+    proxyOf: (destination) => proxyOf(destination, env),
     warnings,
   };
 };

@@ -23,20 +23,21 @@ export type Parsed = { readonly config: Config; readonly notes: readonly string[
 type Choose = <T>(own: T | undefined, given: Sourced<T> | undefined, key: string) => T | undefined;
 
 /** What of the environment is about a destination. */
-type ForDestinations = Partial<
-  Pick<
-    Environment,
-    | "url"
-    | "headers"
-    | "protocol"
-    | "compression"
-    | "temporality"
-    | "exportTimeoutMs"
-    | "caFile"
-    | "certFile"
-    | "keyFile"
-  >
->;
+type ForDestinations = Pick<Environment, "proxyOf"> &
+  Partial<
+    Pick<
+      Environment,
+      | "url"
+      | "headers"
+      | "protocol"
+      | "compression"
+      | "temporality"
+      | "exportTimeoutMs"
+      | "caFile"
+      | "certFile"
+      | "keyFile"
+    >
+  >;
 
 const collectionOf = (file: File, environment: Environment, choose: Choose, notes: string[]): Config["collection"] => {
   const { interval, timeout } = file.collection ?? {};
@@ -123,6 +124,7 @@ const otlpOf = (
   at: string,
   environment: ForDestinations,
   choose: Choose,
+  notes: string[],
 ): OtlpConfig => {
   const retry = own.retry_on_failure;
   const standard = defaults.otlp;
@@ -130,8 +132,11 @@ const otlpOf = (
   const url =
     choose(written?.url, environment.url, `${at}.${own.endpoint === undefined ? "metrics_endpoint" : "endpoint"}`) ??
     `${standard.endpoint}/v1/metrics`;
+  const { proxy, warning } = environment.proxyOf(url);
+  if (warning !== undefined) notes.push(warning);
   return {
     url,
+    proxy,
     tls: url.startsWith("https:") ? otlpTlsOf(own.tls, path, at, environment, choose) : undefined,
     protocol: choose(own.protocol, environment.protocol, `${at}.protocol`) ?? standard.protocol,
     compression: choose(own.compression, environment.compression, `${at}.compression`) ?? standard.compression,
@@ -164,10 +169,11 @@ const destinationsOf = (
 ): readonly OtlpConfig[] => {
   const written = file.export?.otlp;
   if (written === undefined)
-    return environment.url === undefined ? [] : [otlpOf({}, path, "export.otlp", environment, choose)];
-  if (!Array.isArray(written)) return [otlpOf(written, path, "export.otlp", environment, choose)];
-  if (written.length === 1) return written.map((only) => otlpOf(only, path, "export.otlp[0]", environment, choose));
-  const { url, headers, protocol, compression, temporality, exportTimeoutMs, caFile, certFile } = environment;
+    return environment.url === undefined ? [] : [otlpOf({}, path, "export.otlp", environment, choose, notes)];
+  if (!Array.isArray(written)) return [otlpOf(written, path, "export.otlp", environment, choose, notes)];
+  if (written.length === 1)
+    return written.map((only) => otlpOf(only, path, "export.otlp[0]", environment, choose, notes));
+  const { proxyOf, url, headers, protocol, compression, temporality, exportTimeoutMs, caFile, certFile } = environment;
   const ignored = [url, headers, protocol, compression, temporality, exportTimeoutMs, caFile, certFile].flatMap(
     (given) => (given ? [given.variable] : []),
   );
@@ -175,7 +181,7 @@ const destinationsOf = (
     notes.push(
       `export.otlp in the file names several destinations, so that it alone counts, without ${ignored.join(", ")}.`,
     );
-  return written.map((own, index) => otlpOf(own, path, `export.otlp[${index}]`, {}, choose));
+  return written.map((own, index) => otlpOf(own, path, `export.otlp[${index}]`, { proxyOf }, choose, notes));
 };
 
 /**

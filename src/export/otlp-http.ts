@@ -1,12 +1,21 @@
-import { Socket } from "node:net";
 import { unescape } from "node:querystring";
-import { checkServerIdentity, type SecureContext } from "node:tls";
-import { buildConnector, Pool } from "undici";
+import type { SecureContext } from "node:tls";
+import { Pool } from "undici";
 import type { OtlpConfig, OtlpProtocol } from "../model/config.ts";
 import type { Log } from "../model/log.ts";
-import type { TlsOptions } from "../model/target.ts";
-import { namesOf, secureContextOf } from "../tls/secure-context.ts";
 import { orAborted } from "./otlp-abort.ts";
+import {
+  type Dial,
+  type Dialing,
+  plainDial,
+  proxyDial,
+  proxyHeaders,
+  proxyUrl,
+  readTls,
+  secureDial,
+  standardTls,
+  tunnelDial,
+} from "./otlp-dial.ts";
 import { OtlpDestination } from "./otlp-destination.ts";
 import { DeliveryReport } from "./otlp-report.ts";
 import type { Content } from "./otlp-record.ts";
@@ -36,9 +45,6 @@ const maxAnswerBytes = 4 * 1024 * 1024;
 /** Below the idle timeout of most servers and proxies; a shorter one in the server's Keep-Alive header wins. */
 const keepAliveMs = 30_000;
 
-/** Of no account as long as the connector returns its socket, which undici does not document. */
-const longestDialMs = 60_000;
-
 const readAnswer = async (chunks: AsyncIterable<Uint8Array>): Promise<Pick<Reply, "body" | "oversized">> => {
   const used: Uint8Array[] = [];
   let read = 0;
@@ -57,65 +63,39 @@ const first = (header: string | string[] | undefined): string | undefined =>
 const isClosed = (error: unknown): boolean =>
   error instanceof Error && "code" in error && /^(?:UND_ERR_SOCKET|ECONNRESET|EPIPE)$/.test(String(error.code));
 
-/** The files of TLS cannot be read or used, for a reason that `code` ends with. */
-class TlsFilesError extends Error {
-  override readonly name = "TlsFilesError";
-  readonly code: string;
-  constructor(cause: unknown) {
-    super("the files of export.otlp.tls cannot be used", { cause });
-    const code = cause instanceof Error && "code" in cause ? String(cause.code) : "unknown error";
-    this.code = `ERR_TLS_FILES ${code}`;
-  }
-}
-
-type Dial = ReturnType<typeof buildConnector>;
-
-const plainDial = (): Dial => buildConnector({ timeout: longestDialMs, allowH2: false });
-
-/** With a cache of sessions of its own: one that is resumed would go on with the certificates that it began with. */
-const secureDial = (secureContext: SecureContext, host: string, tls: TlsOptions): Dial => {
-  const names = namesOf(host, tls);
-  const dial = buildConnector({
-    timeout: longestDialMs,
-    allowH2: false,
-    secureContext,
-    rejectUnauthorized: !tls.insecure,
-    // By Node's own choice an address in server_name_override would be verified only as SNI, which has none.
-    checkServerIdentity: (_host, certificate) => checkServerIdentity(names.host, certificate),
-  });
-  return (options, callback) => dial({ ...options, ...names }, callback);
-};
+/** A name, or an address without brackets. */
+const hostOf = ({ hostname }: URL): string => hostname.replace(/^\[|\]$/g, "");
 
 type ConnectionParts = {
   readonly url: URL;
-  readonly tls: TlsOptions | undefined;
+  readonly config: Pick<OtlpConfig, "tls" | "proxy">;
   readonly headers: Readonly<Record<string, string>>;
+  readonly userAgent: string;
   readonly monotonic: () => number;
-};
-
-const standardTls: TlsOptions = {
-  caFile: undefined,
-  certFile: undefined,
-  keyFile: undefined,
-  serverName: undefined,
-  insecure: false,
 };
 
 /** One connection to the origin of a URL, opened with the first request and kept alive between requests. */
 class HttpConnection {
   readonly #parts: ConnectionParts;
   readonly #path: string;
+  readonly #headers: Readonly<Record<string, string>>;
   #pool: Pool | undefined;
-  /** What the pool was opened with. */
+  /** What the pool was opened with; undefined for plain HTTP. */
   #context: SecureContext | undefined;
   /** undici looks at a signal only once it is connected: until then the socket has to be destroyed. */
-  #dialing: Socket | undefined;
+  #dialing: Dialing | undefined;
   #dials = 0;
   #isClosed = false;
 
   constructor(parts: ConnectionParts) {
     this.#parts = parts;
-    this.#path = parts.url.pathname + parts.url.search;
+    const { url, config, headers } = parts;
+    this.#path = url.pathname + url.search;
+    this.#headers = headers;
+    // A proxy is asked for the whole URL (RFC 9112 section 3.2.2), unless TLS goes through it in a tunnel.
+    if (config.proxy === undefined || url.protocol === "https:") return;
+    this.#path = url.origin + this.#path;
+    this.#headers = { ...headers, host: url.host, ...proxyHeaders(config.proxy) };
   }
 
   /** Rejects where no complete answer came, and as soon as the signal aborts, whatever the connection is doing. */
@@ -139,22 +119,30 @@ class HttpConnection {
 
   /** The pool; a new one after the files of TLS have changed, since a connection keeps what it was opened with. */
   async #open(): Promise<Pool> {
-    const { url, tls = standardTls, monotonic } = this.#parts;
-    if (url.protocol !== "https:") return (this.#pool ??= this.#poolOf(plainDial()));
-    const context = await secureContextOf(tls, monotonic()).catch((error: unknown) => {
-      throw new TlsFilesError(error);
-    });
+    const { url, config, userAgent, monotonic } = this.#parts;
+    const { proxy, tls = standardTls } = config;
+    const isTls = url.protocol === "https:";
+    const context = isTls ? await readTls(tls, monotonic()) : undefined;
+    const proxyContext = proxy?.isTls === true ? await readTls(standardTls, monotonic()) : undefined;
     if (this.#pool !== undefined && this.#context === context) return this.#pool;
     this.#pool?.destroy().catch(() => undefined);
     this.#context = context;
-    this.#pool = this.#poolOf(secureDial(context, url.hostname.replace(/^\[|\]$/g, ""), tls));
+    const toHost = context === undefined ? plainDial() : secureDial(context, hostOf(url), tls);
+    if (proxy === undefined) this.#pool = this.#poolOf(url, toHost);
+    else if (isTls)
+      this.#pool = this.#poolOf(url, tunnelDial({ proxy, userAgent, secureContext: proxyContext }, toHost));
+    else {
+      const to = proxyUrl(proxy);
+      const toProxy = proxyContext === undefined ? toHost : secureDial(proxyContext, hostOf(to), standardTls);
+      this.#pool = this.#poolOf(to, proxyDial(toProxy));
+    }
     // The files were read while it was closed.
     if (this.#isClosed) this.close();
     return this.#pool;
   }
 
-  #poolOf(dial: Dial): Pool {
-    return new Pool(this.#parts.url.origin, {
+  #poolOf({ origin }: URL, dial: Dial): Pool {
+    return new Pool(origin, {
       connections: 1,
       // The caller's signal bounds the whole request.
       headersTimeout: 0,
@@ -162,18 +150,17 @@ class HttpConnection {
       keepAliveTimeout: keepAliveMs,
       connect: (options, callback) => {
         this.#dials++;
-        const socket: unknown = dial(options, (...result) => {
+        this.#dialing = dial(options, (...result) => {
           this.#dialing = undefined;
           callback(...result);
         });
-        if (socket instanceof Socket) this.#dialing = socket;
       },
     });
   }
 
   async #request(pool: Pool, { body, encoding, protocol }: Content, signal: AbortSignal): Promise<Reply> {
     const headers = {
-      ...this.#parts.headers,
+      ...this.#headers,
       "content-type": contentTypes[protocol],
       ...(encoding === "none" ? {} : { "content-encoding": encoding }),
     };
@@ -230,11 +217,16 @@ export const createOtlpDestination = (config: OtlpConfig, dependencies: OtlpDepe
   const isTls = url.protocol === "https:";
   const { name: host = hostOf(url) } = dependencies;
   const headers = headersOf(url, config, userAgent);
-  const secrets = [...Object.values(config.headers), ...Object.values(credentialsOf(url))];
+  const { proxy } = config;
+  const secrets = [
+    ...Object.values(config.headers),
+    ...Object.values(credentialsOf(url)),
+    ...(proxy === undefined ? [] : [...Object.values(proxyHeaders(proxy)), ...(proxy.credentials?.split(":") ?? [])]),
+  ];
   return new OtlpDestination({
     config,
     host,
-    connection: new HttpConnection({ url, tls: config.tls, headers, monotonic }),
+    connection: new HttpConnection({ url, config, headers, userAgent, monotonic }),
     report: new DeliveryReport(log, { host, isTls }, secrets),
     clocks: { now, monotonic, random },
     maxRequestBytes,

@@ -17,6 +17,7 @@ const isNoHttp = (reason: string): boolean =>
   reason.startsWith("HPE_") || reason === "HTTPParserError" || reason === "UND_ERR_SOCKET" || reason === "ECONNRESET";
 
 const schemeRemedy = ({ status, reason }: Failed | Refused, isTls: boolean): string | undefined => {
+  if (reason.startsWith("ERR_PROXY")) return undefined;
   if (isTls) {
     if (/^(?:EPROTO|ERR_SSL_(?:WRONG_VERSION|PACKET_LENGTH|HTTP_REQUEST))/.test(reason))
       return "if this port speaks plain HTTP, write http:// in export.otlp.endpoint";
@@ -31,6 +32,7 @@ const schemeRemedy = ({ status, reason }: Failed | Refused, isTls: boolean): str
 };
 
 const statusRemedy = ({ status = 0, reason }: Failed | Refused): string | undefined => {
+  if (status === 407) return "check user and password in HTTP_PROXY";
   if (status === 401 || status === 403) return "check export.otlp.headers";
   if (status === 404 || status === 405) return "check the path of export.otlp.endpoint";
   if (status === 413 || (status === 400 && /too large/i.test(reason)))
@@ -44,6 +46,9 @@ const statusRemedy = ({ status = 0, reason }: Failed | Refused): string | undefi
 };
 
 const reachRemedy = ({ reason }: Failed | Refused): string | undefined => {
+  if (reason === "ERR_PROXY status 407") return "check user and password in HTTPS_PROXY";
+  if (reason.startsWith("ERR_PROXY"))
+    return "check the proxy of HTTPS_PROXY or HTTP_PROXY, or name the host in NO_PROXY";
   if (reason.startsWith("ERR_TLS_FILES")) return "check the files of export.otlp.tls";
   if (reason === "ECONNREFUSED") return "check that it runs and listens there";
   if (reason === "ENOTFOUND" || reason === "EAI_AGAIN") return "check the host of export.otlp.endpoint";

@@ -145,12 +145,24 @@ export type Compression = (typeof compressions)[number];
 export const otlpProtocols = ["http/protobuf", "http/json"] as const;
 export type OtlpProtocol = (typeof otlpProtocols)[number];
 
+/** An HTTP proxy. */
+export type ProxyConfig = {
+  /** The proxy itself is spoken to by TLS. */
+  readonly isTls: boolean;
+  /** `host:port`, an IPv6 address in brackets. */
+  readonly authority: string;
+  /** `user:password`, a secret. */
+  readonly credentials: string | undefined;
+};
+
 /** A destination of OTLP/HTTP. */
 export type OtlpConfig = {
   /** The full URL that requests go to. */
   readonly url: string;
   /** Only of an `https://` URL; undefined: as it is without settings. */
   readonly tls: TlsOptions | undefined;
+  /** By the environment, so that no file has it. */
+  readonly proxy: ProxyConfig | undefined;
   readonly protocol: OtlpProtocol;
   readonly compression: Compression;
   /** Of counters and histograms. */

@@ -328,6 +328,7 @@ describe("round trip", () => {
     fc.record({ url: fc.constantFrom("https://h/base/v1/metrics", "https://h/"), tls: maybe(tls) }),
   );
   const otlpRest: fc.Arbitrary<Omit<OtlpConfig, "url" | "tls">> = fc.record({
+    proxy: fc.constant(undefined),
     protocol: fc.constantFrom(...otlpProtocols),
     compression: fc.constantFrom(...compressions),
     temporality: fc.constantFrom("cumulative", "delta"),

@@ -39,6 +39,7 @@ describe("DeliveryReport", () => {
   test.each([
     [401, "no token", "check export.otlp.headers"],
     [403, "", "check export.otlp.headers"],
+    [407, "", "check user and password in HTTP_PROXY"],
     [404, "", "check the path of export.otlp.endpoint"],
     [413, "", "raise the destination's limit of the request size to 4 MiB"],
     [400, "http: request body too large", "raise the destination's limit of the request size to 4 MiB"],
@@ -95,6 +96,8 @@ describe("DeliveryReport", () => {
     ["EAI_AGAIN", "check the host of export.otlp.endpoint"],
     ["EHOSTUNREACH", "check the network up to there, and the host of export.otlp.endpoint"],
     ["UND_ERR_CONNECT_TIMEOUT", "check the network up to there, and the host of export.otlp.endpoint"],
+    ["ERR_PROXY status 407", "check user and password in HTTPS_PROXY"],
+    ["ERR_PROXY ECONNREFUSED", "check the proxy of HTTPS_PROXY or HTTP_PROXY, or name the host in NO_PROXY"],
     ["no answer in 10000 ms", "if it is only slow, raise export.otlp.timeout"],
   ])("without an answer (%s), it says where to look", (reason, remedy) => {
     report().failed(failed(reason));

@@ -74,6 +74,7 @@ const userAgent = "sockscope/0.1.0 OTel-OTLP-Exporter-JavaScript/0.301.0";
 export const otlpConfigOf = (url: string, config: Partial<OtlpConfig> = {}): OtlpConfig => ({
   url,
   tls: undefined,
+  proxy: undefined,
   protocol: "http/protobuf",
   compression: "gzip",
   temporality: "cumulative",

@@ -5,6 +5,7 @@ import type { OtlpConfig } from "../../src/model/config.ts";
 const configOf = (url: string): OtlpConfig => ({
   url,
   tls: undefined,
+  proxy: undefined,
   protocol: "http/protobuf",
   compression: "gzip",
   temporality: "cumulative",

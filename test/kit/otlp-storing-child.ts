@@ -14,6 +14,7 @@ const queue = { queueBytes: 64 * 1024 * 1024, newestFirst: false, storage, tempo
 const config = {
   url,
   tls: undefined,
+  proxy: undefined,
   protocol: "http/protobuf",
   compression: "gzip",
   headers: {},

@@ -27,6 +27,7 @@ const config: OtlpConfig = {
   url: said.toString().trim(),
   compression: "none",
   tls: undefined,
+  proxy: undefined,
   protocol: "http/protobuf",
   headers: {},
   timeoutMs: 60_000,

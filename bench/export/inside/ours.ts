@@ -26,6 +26,7 @@ const config: OtlpConfig = {
   url,
   compression,
   tls: undefined,
+  proxy: undefined,
   protocol: "http/protobuf",
   headers: {},
   timeoutMs: 60_000,
