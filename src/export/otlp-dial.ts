@@ -109,7 +109,8 @@ export const tunnelDial =
     const { hostname, port } = proxyUrl(proxy);
     const { host, servername } = namesOf(hostname.replace(/^\[|\]$/g, ""), standardTls);
     const at = { host, port: port === "" ? (proxy.isTls ? 443 : 80) : Number(port) };
-    const authority = `${options.hostname}:${options.port === "" ? 443 : options.port}`;
+    const named = options.hostname.includes(":") ? `[${options.hostname}]` : options.hostname;
+    const authority = `${named}:${options.port === "" ? 443 : options.port}`;
     const request = httpRequest({
       ...at,
       method: "CONNECT",

@@ -64,7 +64,7 @@ const isClosed = (error: unknown): boolean =>
   error instanceof Error && "code" in error && /^(?:UND_ERR_SOCKET|ECONNRESET|EPIPE)$/.test(String(error.code));
 
 /** A name, or an address without brackets. */
-const hostOf = ({ hostname }: URL): string => hostname.replace(/^\[|\]$/g, "");
+const hostnameOf = ({ hostname }: URL): string => hostname.replace(/^\[|\]$/g, "");
 
 type ConnectionParts = {
   readonly url: URL;
@@ -127,13 +127,13 @@ class HttpConnection {
     if (this.#pool !== undefined && this.#context === context) return this.#pool;
     this.#pool?.destroy().catch(() => undefined);
     this.#context = context;
-    const toHost = context === undefined ? plainDial() : secureDial(context, hostOf(url), tls);
+    const toHost = context === undefined ? plainDial() : secureDial(context, hostnameOf(url), tls);
     if (proxy === undefined) this.#pool = this.#poolOf(url, toHost);
     else if (isTls)
       this.#pool = this.#poolOf(url, tunnelDial({ proxy, userAgent, secureContext: proxyContext }, toHost));
     else {
       const to = proxyUrl(proxy);
-      const toProxy = proxyContext === undefined ? toHost : secureDial(proxyContext, hostOf(to), standardTls);
+      const toProxy = proxyContext === undefined ? toHost : secureDial(proxyContext, hostnameOf(to), standardTls);
       this.#pool = this.#poolOf(to, proxyDial(toProxy));
     }
     // The files were read while it was closed.

@@ -66,7 +66,7 @@ describe("the proxy", () => {
   test("that is no URL of one is ignored with a warning that does not hold it, where it would be used", () => {
     const env = { HTTPS_PROXY: "socks5://user:secret@proxy", OTEL_EXPORTER_OTLP_ENDPOINT: "https://h:4318" };
     const { config, notes } = parseConfig("{}", "f.yaml", env);
-    expect(config.export.otlp?.proxy).toBeUndefined();
+    expect(config.export.otlp[0]?.proxy).toBeUndefined();
     expect(notes).toEqual(["HTTPS_PROXY is ignored: it must be the URL of an HTTP proxy, as in http://proxy:3128."]);
     expect(parseConfig("{}", "f.yaml", { HTTPS_PROXY: "socks5://proxy" }).notes).toEqual([]);
   });
@@ -74,7 +74,7 @@ describe("the proxy", () => {
   test("is part of the destination, and of no file", () => {
     const env = { HTTPS_PROXY: "http://user:secret@proxy:1", OTEL_EXPORTER_OTLP_ENDPOINT: "https://h:4318" };
     const { config, notes } = parseConfig("{}", "f.yaml", env);
-    expect(config.export.otlp?.proxy).toEqual({ isTls: false, authority: "proxy:1", credentials: "user:secret" });
+    expect(config.export.otlp[0]?.proxy).toEqual({ isTls: false, authority: "proxy:1", credentials: "user:secret" });
     expect(notes).toEqual([]);
     expect(renderEffective(config)).not.toMatch(/proxy|secret/);
   });

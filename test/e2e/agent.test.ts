@@ -3,6 +3,7 @@ import { createServer } from "node:net";
 import { describe, expect, test } from "vitest";
 import { configFile, root, startAgent, startAgentAsNobody } from "../kit/agent.ts";
 import { tellAgentStory } from "../kit/agent-story.ts";
+import { startHttpProxy } from "../kit/http-proxy.ts";
 import { closedPort, openFlow, startEcho } from "../kit/loopback.ts";
 import { type ReceivedPoint, startOtlpReceiver } from "../kit/otlp-receiver.ts";
 
@@ -39,6 +40,26 @@ describe.skipIf(!onLinux)("the agent", () => {
     expect(agent.raw.at(-1)).toContain("export.prometheus.listen");
     expect(agent.raw.join("\n")).not.toMatch(/at .*\.ts:\d+/);
     taken.close();
+  });
+
+  test("a proxy is named once, where the destination is, and its credentials nowhere", async () => {
+    await using receiver = await startOtlpReceiver();
+    await using proxy = await startHttpProxy();
+    using file = configFile(`${fast}\nsockets: off`);
+    await using agent = startAgent(file.path, {
+      OTEL_EXPORTER_OTLP_ENDPOINT: `http://collector.invalid:${receiver.port}`,
+      OTEL_EXPORTER_OTLP_PROTOCOL: "http/json",
+      OTEL_EXPORTER_OTLP_COMPRESSION: "zstd",
+      HTTP_PROXY: `http://user:s3cr3t@127.0.0.1:${proxy.port}`,
+    });
+    await receiver.until((requests) => requests.length > 1);
+    const { message } = await agent.logged(/are sent to/);
+    expect(message).toBe(
+      `metrics are sent to collector.invalid:${receiver.port} by OTLP through the proxy 127.0.0.1:${proxy.port}`,
+    );
+    expect(await agent.stop()).toEqual({ code: 0, signal: null });
+    expect(agent.raw.join("\n").split(`127.0.0.1:${proxy.port}`)).toHaveLength(2);
+    expect(agent.raw.join("\n")).not.toMatch(/s3cr3t|dXNlcj/);
   });
 
   test("a bad file on reload leaves the old one in force, with every fault in the log", async () => {

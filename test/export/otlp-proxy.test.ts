@@ -51,6 +51,16 @@ describe("an HTTP proxy", () => {
     expect(lines).toEqual([]);
   });
 
+  test("is asked for an IPv6 address in brackets", async () => {
+    const to = await receiver(0, certificateOf("server"));
+    await using proxy = await startHttpProxy();
+    const from = destination(`https://[2001:db8::1]:${to.port}/v1/metrics`, { tls, proxy: proxyAt(proxy.port) });
+    await from.export(numbered(1));
+    await from.flush(after(5000));
+    expect(values(to)).toEqual([1]);
+    expect(proxy.requests.map(({ line }) => line)).toEqual([`CONNECT [2001:db8::1]:${to.port}`]);
+  });
+
   test("verifies nothing in the destination's stead", async () => {
     const to = await receiver(0, certificateOf("self"));
     await using proxy = await startHttpProxy();

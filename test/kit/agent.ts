@@ -24,7 +24,9 @@ export const configFile = (text: string) => {
 /** The environment without anything that configures OpenTelemetry or sockscope. */
 export const cleanEnvironment = (): NodeJS.ProcessEnv =>
   Object.fromEntries(
-    Object.entries(process.env).filter(([name]) => !/^(OTEL_|SOCKSCOPE_|NODE_OPTIONS|VITEST)/.test(name)),
+    Object.entries(process.env).filter(
+      ([name]) => !/^(?:OTEL_|SOCKSCOPE_|NODE_OPTIONS|VITEST|(?:https?|no)_proxy$)/i.test(name),
+    ),
   );
 
 /** Runs the command line to its end. */

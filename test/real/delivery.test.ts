@@ -117,6 +117,23 @@ describe.skipIf(!canRun("otelcol"))("delivery to the Collector", () => {
     expect(await agent.stop()).toEqual({ code: 0, signal: null });
   });
 
+  test.each([
+    ["http/protobuf", "zstd"],
+    ["http/json", "none"],
+    ["http/json", "gzip"],
+    ["http/json", "zstd"],
+  ])("it takes %s with compression %s", { timeout: 60_000 }, async (protocol, compression) => {
+    using config = configFile(
+      configOf(collectorUrl).replace("sockets: off", "") +
+        `    protocol: ${protocol}\n    compression: ${compression}\n`,
+    );
+    await using collector = await startCollector({ overlays: ["quick.yaml"] });
+    await using agent = startAgent(config.path);
+    await arrives(collector);
+    expect(await agent.stop()).toEqual({ code: 0, signal: null });
+    expect(aboutDelivery(agent)).toEqual([]);
+  });
+
   test("it hangs: one line that names the timeout, one when it goes on", { timeout: 60_000 }, async () => {
     using config = configFile(configOf(collectorUrl, "500ms"));
     await using collector = await startCollector({ overlays: ["quick.yaml"] });
