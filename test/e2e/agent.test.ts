@@ -55,7 +55,7 @@ describe.skipIf(!onLinux)("the agent", () => {
     await receiver.until((requests) => requests.length > 1);
     const { message } = await agent.logged(/are sent to/);
     expect(message).toBe(
-      `metrics are sent to collector.invalid:${receiver.port} by OTLP through the proxy 127.0.0.1:${proxy.port}`,
+      `metrics are sent to collector.invalid:${receiver.port} through the proxy 127.0.0.1:${proxy.port} by OTLP`,
     );
     expect(await agent.stop()).toEqual({ code: 0, signal: null });
     expect(agent.raw.join("\n").split(`127.0.0.1:${proxy.port}`)).toHaveLength(2);
