@@ -31,6 +31,7 @@ type DestinationParts = {
   readonly lock: FileLock | undefined;
   /** Until it resolves, another destination of this process may hold the storage. */
   readonly earlier: Promise<unknown>;
+  readonly predecessor: OtlpDestination | undefined;
 };
 
 /** Level 1 needs 40 % of level 6's time for 20 % more bytes, and time is what an agent on a busy host has to save. */
@@ -81,13 +82,18 @@ export class OtlpDestination {
 
   readonly #startedMs: number;
   /** Only for a destination that wants them. */
-  readonly #deltas: Deltas | undefined;
+  readonly #deltas: Deltas | undefined = undefined;
 
   constructor(parts: DestinationParts) {
     this.#parts = parts;
     this.#startedMs = parts.clocks.now();
-    this.#deltas = parts.config.temporality === "delta" ? new Deltas() : undefined;
-    const { config, connection, report, clocks } = parts;
+    const { config, connection, report, clocks, predecessor } = parts;
+    if (config.temporality === "delta") {
+      const inherited = predecessor === undefined ? undefined : predecessor.#deltas;
+      this.#deltas = inherited ?? new Deltas();
+      // What the one before was given comes first.
+      if (predecessor !== undefined && inherited !== undefined) this.#encoding = predecessor.#encoding;
+    }
     this.#queue = new RequestQueue(config.queueBytes, config.newestFirst);
     this.#storage = this.#openStorage();
     this.#sender = new OtlpSender({

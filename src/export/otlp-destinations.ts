@@ -4,7 +4,18 @@ import type { FileLock } from "./otlp-storage.ts";
 import type { OtlpDestination, OtlpStats } from "./otlp-destination.ts";
 import { createOtlpDestination, hostOf, type OtlpDependencies } from "./otlp-http.ts";
 
-type Running = { readonly key: string; readonly name: string; readonly destination: OtlpDestination };
+type Running = {
+  readonly key: string;
+  readonly config: OtlpConfig;
+  readonly name: string;
+  readonly destination: OtlpDestination;
+};
+
+/** The one that a new configuration is most likely a change of: of its URL, and with its headers if there is one. */
+const predecessorOf = ({ url, headers }: OtlpConfig, leaving: readonly Running[]): Running | undefined => {
+  const ofUrl = leaving.filter(({ config }) => config.url === url);
+  return ofUrl.find(({ config }) => JSON.stringify(config.headers) === JSON.stringify(headers)) ?? ofUrl[0];
+};
 
 /**
  * Destinations side by side, each with its own queue, so that none waits for another.
@@ -33,11 +44,15 @@ export class OtlpDestinations {
       return same ?? { key, config };
     });
     const names = new Set(kept.flatMap((one) => ("name" in one ? [one.name] : [])));
+    const leaving = [...left.values()];
     // A new one may want the storage of one that ends.
-    const earlier = Promise.allSettled([...left.values()].map(({ destination }) => destination.shutdown(farewell)));
-    this.#running = kept.map((one) =>
-      "name" in one ? one : this.#start(one.key, one.config, names, { lock, earlier }),
-    );
+    const earlier = Promise.allSettled(leaving.map(({ destination }) => destination.shutdown(farewell)));
+    this.#running = kept.map((one) => {
+      if ("name" in one) return one;
+      const predecessor = predecessorOf(one.config, leaving);
+      if (predecessor !== undefined) leaving.splice(leaving.indexOf(predecessor), 1);
+      return this.#start(one.key, one.config, names, { lock, earlier, predecessor: predecessor?.destination });
+    });
   }
 
   /** Resolves when all have queued the snapshot, or could not before the signal aborted. */
@@ -62,12 +77,13 @@ export class OtlpDestinations {
     key: string,
     config: OtlpConfig,
     names: Set<string>,
-    storage: Pick<OtlpDependencies, "lock" | "earlier">,
+    inherited: Pick<OtlpDependencies, "lock" | "earlier" | "predecessor">,
   ): Running {
     const host = hostOf(new URL(config.url));
     let name = host;
     for (let number = 2; names.has(name); number++) name = `${host}#${number}`;
     names.add(name);
-    return { key, name, destination: createOtlpDestination(config, { ...this.#dependencies, ...storage, name }) };
+    const destination = createOtlpDestination(config, { ...this.#dependencies, ...inherited, name });
+    return { key, config, name, destination };
   }
 }

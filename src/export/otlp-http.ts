@@ -28,6 +28,8 @@ export type OtlpDependencies = Partial<Clocks> & {
   readonly userAgent: string;
   /** Its name in the log and in the agent's own metrics; without one it is `host:port`. */
   readonly name?: string;
+  /** The destination of the same receiver in whose place this one comes, so that increments are sent once. */
+  readonly predecessor?: OtlpDestination | undefined;
   /** Bound of a request before compression. */
   readonly maxRequestBytes?: number;
   /** For `storage`. */
@@ -215,7 +217,7 @@ export const createOtlpDestination = (config: OtlpConfig, dependencies: OtlpDepe
   const { now = Date.now, monotonic = () => performance.now(), random = Math.random } = dependencies;
   const url = new URL(config.url);
   const isTls = url.protocol === "https:";
-  const { name: host = hostOf(url) } = dependencies;
+  const { name: host = hostOf(url), predecessor } = dependencies;
   const headers = headersOf(url, config, userAgent);
   const { proxy } = config;
   const secrets = [
@@ -233,5 +235,6 @@ export const createOtlpDestination = (config: OtlpConfig, dependencies: OtlpDepe
     log,
     lock: dependencies.lock,
     earlier: dependencies.earlier ?? Promise.resolve(),
+    predecessor,
   });
 };

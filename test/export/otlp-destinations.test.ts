@@ -67,6 +67,19 @@ test("a replacement keeps those that stay, with their queue, and ends those that
   expect(values(comes)).toEqual([2]);
 });
 
+test("a changed destination goes on with the deltas of the one before, a new one begins with what there is", async () => {
+  const [changed, comes] = [await receiver(), await receiver()];
+  const delta = (timeoutMs: number) => otlpConfigOf(changed.url, { temporality: "delta", timeoutMs });
+  const to = destinations(delta(5000));
+  await to.export(numbered(3), after(5000));
+  await changed.until((requests) => requests.length > 0);
+  to.replace([otlpConfigOf(comes.url, { temporality: "delta" }), delta(4000)], after(5000));
+  await to.export(numbered(10), after(5000));
+  await to.shutdown(after(5000));
+  expect(values(changed)).toEqual([3, 7]);
+  expect(values(comes)).toEqual([10]);
+});
+
 test("those of one host and port have names of their own, which tell nothing of path and headers", () => {
   const tenant = (name: string) => otlpConfigOf("http://h:4318/s3cr3t/v1/metrics", { headers: { "x-tenant": name } });
   const to = destinations(tenant("a"), otlpConfigOf("https://h/v1/metrics"), tenant("b"), tenant("c"));
