@@ -100,6 +100,26 @@ describe("/metrics", () => {
     expect(gunzipSync(bytes).toString()).toBe([...renderPrometheus(small, "text")].join(""));
   });
 
+  test("is rendered once for scrapers that come at the same time, whether they take gzip or not", async () => {
+    let renderings = 0;
+    const watched: Snapshot = {
+      ...small,
+      get metrics() {
+        renderings += 1;
+        return small.metrics;
+      },
+    };
+    const page = await open({ snapshot: () => watched });
+    const encodings = ["gzip", "identity", "gzip", "identity"];
+    const answers = await Promise.all(
+      encodings.map((encoding) => ask(page, "/metrics", { headers: { "accept-encoding": encoding } })),
+    );
+    expect(answers.map(({ headers }) => headers["content-encoding"])).toEqual(["gzip", undefined, "gzip", undefined]);
+    expect(answers[1]?.body).toBe([...renderPrometheus(small, "text")].join(""));
+    expect(answers[3]?.body).toBe(answers[1]?.body);
+    expect(renderings).toBe(1);
+  });
+
   test("asks for patience before the first tick", async () => {
     const { status, headers, body } = await ask(await open({ snapshot: () => undefined }), "/metrics");
     expect([status, headers["retry-after"], body]).toEqual([503, "1", "No collection has finished yet.\n"]);
