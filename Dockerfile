@@ -49,7 +49,7 @@ WORKDIR /
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 CMD ["node", "-e", "\
   const failed = ({ message }) => { console.log(message); process.exit(1); };\
-  require('node:http').get(process.env.SOCKSCOPE_LIVEZ, (reply) => {\
+  require(/^https:/.test(process.env.SOCKSCOPE_LIVEZ) ? 'node:https' : 'node:http').get(process.env.SOCKSCOPE_LIVEZ, (reply) => {\
     reply.on('data', (text) => console.log(String(text).trim()));\
     reply.on('end', () => process.exit(reply.statusCode === 200 ? 0 : 1));\
   }).on('error', failed)"]

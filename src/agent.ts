@@ -55,7 +55,7 @@ export const startAgent = async (options: CoreOptions): Promise<Agent> => {
   };
 
   const openPage = ({ export: { prometheus } }: Config): Promise<Page> | undefined =>
-    prometheus && createPage({ listen: prometheus, snapshot: () => latest?.snapshot, health, log });
+    prometheus && createPage({ ...prometheus, snapshot: () => latest?.snapshot, health, log });
 
   const consume = async (snapshot: Snapshot): Promise<void> => {
     latest = { snapshot, at: now() };
@@ -76,6 +76,13 @@ export const startAgent = async (options: CoreOptions): Promise<Agent> => {
     schedule?.update(probes.targets);
   };
 
+  const announcePage = (): void => {
+    if (page === undefined) return;
+    const { host, port } = page.address;
+    const scheme = config.export.prometheus?.tls === undefined ? "http" : "https";
+    log("info", `metrics: ${scheme}://${host.includes(":") ? `[${host}]` : host}:${port}/metrics`);
+  };
+
   const announce = (): void => {
     const { sockets, probes, export: to, collection } = config;
     const what = sockets === "off" ? "no sockets" : `${listed(sockets.protocols)} sockets`;
@@ -84,10 +91,7 @@ export const startAgent = async (options: CoreOptions): Promise<Agent> => {
       sockets !== "off" && sockets.protocols.includes("tcp") ? ` by ${listed([sockets.groupBy].flat())}` : "";
     const every = `collected every ${collection.intervalMs / 1000} s`;
     log("info", `sockscope ${version}: ${countTargets(probes.targets.length)}, ${what}${grouped}, ${every}`);
-    if (page !== undefined) {
-      const { host, port } = page.address;
-      log("info", `metrics: http://${host.includes(":") ? `[${host}]` : host}:${port}/metrics`);
-    }
+    announcePage();
     if (to.otlp.length > 0) {
       const sent = to.otlp.map(({ url, proxy }) => {
         const through = proxy === undefined ? "" : ` through the proxy ${proxy.authority}`;
@@ -104,13 +108,18 @@ export const startAgent = async (options: CoreOptions): Promise<Agent> => {
       log("warn", "nobody can see the metrics: set export.prometheus.listen, or one of those");
   };
 
-  const replacePage = async (next: Config): Promise<void> => {
+  const replacePage = async (before: Config, next: Config): Promise<void> => {
     const old = page;
+    // Two pages cannot listen at one address.
+    const inPlace = same(before.export.prometheus?.listen, next.export.prometheus?.listen);
     try {
+      if (inPlace) await old?.close();
       page = await openPage(next);
       await old?.close();
+      announcePage();
     } catch (error) {
-      log("error", `the page stays where it is: ${reasonOf(error)}`);
+      log("error", `the page stays as it is: ${reasonOf(error)}`);
+      if (inPlace) page = await openPage(before)?.catch(() => undefined);
     }
   };
 
@@ -137,7 +146,7 @@ export const startAgent = async (options: CoreOptions): Promise<Agent> => {
       const sourceKeys = ["sockets", "networks", "host", "paths"] as const;
       if (sourceKeys.some((key) => !same(old[key], config[key]))) await core.setSources(config);
       destinations.replace(config.export.otlp, AbortSignal.timeout(farewellMs), core.lockFile);
-      if (!same(old.export.prometheus, config.export.prometheus)) await replacePage(config);
+      if (!same(old.export.prometheus, config.export.prometheus)) await replacePage(old, config);
       await setTargets(config, old.probes.concurrency !== config.probes.concurrency);
       log("info", `reloaded: ${countTargets(config.probes.targets.length)}`);
     },

@@ -1,5 +1,12 @@
 import { formatAddress, formatNetwork } from "../model/address.ts";
-import { type Config, flowFamilies, type OtlpConfig, type PortRange, type SelectEntry } from "../model/config.ts";
+import {
+  type Config,
+  flowFamilies,
+  type OtlpConfig,
+  type PortRange,
+  type PrometheusConfig,
+  type SelectEntry,
+} from "../model/config.ts";
 import type { Step, Target, TlsOptions } from "../model/target.ts";
 import { formatDuration } from "../text/duration.ts";
 import { formatBytes } from "./bytes.ts";
@@ -103,7 +110,13 @@ const otlpIn = ({
   };
 };
 
-/** The effective configuration as a file that sockscope reads; the value of every header is masked. */
+const prometheusIn = ({ listen, basicAuth, tls }: PrometheusConfig): YamlMap => ({
+  listen: formatHostPort(listen),
+  ...(basicAuth === undefined ? {} : { basic_auth: { username: basicAuth.username, password: "***" } }),
+  ...(tls === undefined ? {} : { tls: { cert_file: tls.certFile, key_file: tls.keyFile } }),
+});
+
+/** The effective configuration as a file that sockscope reads; passwords and the value of every header are masked. */
 export const renderEffective = (config: Config): string => {
   const { collection, resource, paths, networks, probes, sockets, host } = config;
   const { otlp, prometheus } = config.export;
@@ -138,7 +151,7 @@ export const renderEffective = (config: Config): string => {
     host: { sockstat: onOff(host.sockstat) },
     export: {
       ...(otlp.length === 0 ? {} : { otlp: single === undefined ? otlp.map(otlpIn) : otlpIn(single) }),
-      ...(prometheus === undefined ? {} : { prometheus: { listen: formatHostPort(prometheus) } }),
+      ...(prometheus === undefined ? {} : { prometheus: prometheusIn(prometheus) }),
     },
   });
 };

@@ -99,7 +99,7 @@ const storageFaults = async ({ document }: Main): Promise<ConfigFault[]> => {
 };
 
 /**
- * Finds, reads and parses the configuration with its files of targets, and reads the files that targets name for TLS.
+ * Finds, reads and parses the configuration with its files of targets, and looks at the files that they name.
  * Throws a `ConfigError` with every fault of all of them.
  */
 export const loadConfig = async (options: LoadOptions): Promise<Loaded> => {

@@ -1,3 +1,4 @@
+import { isIPv4 } from "node:net";
 import type { z } from "zod";
 import type { Attributes } from "../model/columns.ts";
 import {
@@ -5,12 +6,15 @@ import {
   flowFamilies,
   type FlowFamily,
   type OtlpConfig,
+  type PrometheusConfig,
   type SelectEntry,
   type SocketsConfig,
 } from "../model/config.ts";
+import { beside } from "./beside.ts";
 import { defaults } from "./defaults.ts";
 import { formatDuration } from "../text/duration.ts";
 import type { Environment, Sourced } from "./environment.ts";
+import { formatHostPort } from "./host-port.ts";
 import type { File, otlp } from "./schema.ts";
 import type { TlsOptions } from "../model/target.ts";
 import type { SelectFields } from "./select.ts";
@@ -184,6 +188,28 @@ const destinationsOf = (
   return written.map((own, index) => otlpOf(own, path, `export.otlp[${index}]`, { proxyOf }, choose, notes));
 };
 
+const prometheusOf = (file: File, path: string): PrometheusConfig | undefined => {
+  const own = file.export?.prometheus;
+  if (own === undefined) return undefined;
+  const { listen = defaults.listen, basic_auth: basicAuth, tls } = own;
+  return {
+    listen,
+    basicAuth,
+    tls: tls && { certFile: beside(path, tls.cert_file), keyFile: beside(path, tls.key_file) },
+  };
+};
+
+const isLoopback = (host: string): boolean =>
+  host === "localhost" || host === "::1" || (isIPv4(host) && host.startsWith("127."));
+
+/** What is said of a page that other machines can reach. */
+const pageNotes = (prometheus: PrometheusConfig | undefined): string[] =>
+  prometheus === undefined || prometheus.basicAuth !== undefined || isLoopback(prometheus.listen.host)
+    ? []
+    : [
+        `export.prometheus.listen, ${formatHostPort(prometheus.listen)}, lets other machines read the page without a password: set export.prometheus.basic_auth to ask for one.`,
+      ];
+
 /**
  * Fills in what the file leaves open, from the environment and then from the defaults; `targets` are those of all
  * files, and files that the file names are found beside `path`, its own.
@@ -200,13 +226,12 @@ export const normalise = (
     return own ?? given?.value;
   };
   const { probes } = file;
-  const prometheus = file.export?.prometheus;
   const inherited = inheritedOf(probes);
   const config: Config = {
     collection: collectionOf(file, environment, choose, notes),
     resource: { attributes: resourceOf(file, environment, choose) },
     paths: { proc: file.paths?.proc ?? defaults.paths.proc, cgroup: file.paths?.cgroup ?? defaults.paths.cgroup },
-    networks: Object.entries(file.networks ?? {}).map(([name, networks]) => ({ name, networks })),
+    networks: Object.entries(file.networks ?? {}).map(([own, networks]) => ({ name: own, networks })),
     probes: {
       concurrency: probes?.concurrency ?? defaults.probes.concurrency,
       targets: targets.map(({ fields, file: named }) => targetOf(fields, inherited, named)),
@@ -215,9 +240,9 @@ export const normalise = (
     host: { sockstat: sockstatOf(file.host) },
     export: {
       otlp: destinationsOf(file, path, environment, choose, notes),
-      prometheus: prometheus === undefined ? undefined : (prometheus.listen ?? defaults.listen),
+      prometheus: prometheusOf(file, path),
     },
   };
-  notes.push(...targetNotes(targets, config.probes.targets, inherited));
+  notes.push(...pageNotes(config.export.prometheus), ...targetNotes(targets, config.probes.targets, inherited));
   return { config, notes };
 };

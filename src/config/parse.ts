@@ -13,7 +13,7 @@ import { checkTargets, type TargetList } from "./target-checks.ts";
 import { readTargetFile, writtenIn } from "./target-file.ts";
 import { type Inherited, inheritedOf } from "./targets.ts";
 
-/** What a file that a target or a destination names has to hold, and with which certificate a private key has to go. */
+/** What a file that a target, a destination or the page names has to hold, and with which certificate a private key has to go. */
 export type TlsFile = {
   readonly holds: "authorities" | "certificate" | "key";
   readonly file: string;
@@ -47,7 +47,7 @@ export type Reading = {
   readonly faults: readonly ConfigFault[];
   /** By file of targets, the other ones that have a name of it first. */
   readonly rivals: ReadonlyMap<string, readonly string[]>;
-  /** What targets and destinations name, also where there are faults. */
+  /** What targets, destinations and the page name, also where there are faults. */
   readonly tlsFiles: readonly TlsFile[];
 };
 
@@ -133,6 +133,13 @@ const exportFilesOf = ({ document, source, environment }: Main): TlsFile[] => {
   return [...own, ...environmentFiles(source.file, environment).filter(({ holds }) => !isOwn(holds))];
 };
 
+/** The files of `export.prometheus`. */
+const pageFilesOf = ({ document, source }: Main): TlsFile[] => {
+  if (!document.whole) return [];
+  const { tls } = mapOf(mapOf(mapOf(document.value)["export"])["prometheus"]);
+  return tlsFilesIn(tls, ["export", "prometheus", "tls"], source.file, document);
+};
+
 /** Reads the configuration with these files of targets, and finds every fault of all of them. */
 export const readConfig = (main: Main, targetFiles: readonly Source[]): Reading => {
   const { document, env, environment, source } = main;
@@ -147,7 +154,7 @@ export const readConfig = (main: Main, targetFiles: readonly Source[]): Reading 
       reading.faults(file === undefined ? [...others, ...findings] : findings),
     ),
     rivals: new Map(checked.map(({ source: { file }, rivals }) => [file, rivals])),
-    tlsFiles: [...checked.flatMap(tlsFilesOf), ...exportFilesOf(main)],
+    tlsFiles: [...checked.flatMap(tlsFilesOf), ...exportFilesOf(main), ...pageFilesOf(main)],
   };
   const { data } = document;
   if (result.faults.length > 0 || data === undefined) return { ...result, parsed: undefined };

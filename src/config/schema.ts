@@ -31,7 +31,7 @@ import {
 } from "./kinds.ts";
 import { parseBaseUrl, parseMetricsUrl } from "./otlp-url.ts";
 import { namedNetworks, select } from "./select.ts";
-import { filePath, shortestIntervalMs, span, target, tlsBlock } from "./target-schema.ts";
+import { filePath, refusing, shortestIntervalMs, span, target, tlsBlock } from "./target-schema.ts";
 
 const interval = (description: string, ms: number) =>
   optional(duration(shortestIntervalMs), `${description} At least 100ms.`, formatDuration(ms));
@@ -309,11 +309,43 @@ const destinations = z.union(
   { error: "must be a map of keys, or a list of maps" },
 );
 
+const control = /\p{Cc}/u;
+
+/** RFC 7617, section 2. */
+const userNameFault = (name: string): string | undefined => {
+  if (name === "") return "must not be empty";
+  return name.includes(":") || control.test(name) ? "must be text without a colon and control characters" : undefined;
+};
+
+/** In words that do not hold it. */
+const passwordFault = (word: string): string | undefined => {
+  if (word === "") return "must not be empty";
+  return control.test(word) ? "must be text without control characters" : undefined;
+};
+
 const prometheus = block({
   listen: optional(
     parsed((address) => parseHostPort(address, 0), /^.*:\d+$/, text("host:port, as in 127.0.0.1:9464")),
     "host:port of the page. [::1]:9464 is an IPv6 address, :9464 all interfaces, port 0 any free port.",
     formatHostPort(defaults.listen),
+  ),
+  basic_auth: optional(
+    block({
+      username: refusing((name) => userNameFault(name), "the name of a user").meta({
+        description: "Name of the user.",
+      }),
+      password: refusing((word) => passwordFault(word), "a password").meta({
+        description: "The password, a secret: never logged, never printed. As in ${env:PAGE_PASSWORD}.",
+      }),
+    }),
+    "Who may read the page. Without this block everybody who can reach it. /livez, /readyz and /healthz stay open.",
+  ),
+  tls: optional(
+    block({
+      cert_file: filePath.meta({ description: "PEM file with the page's certificate, and those that it needs." }),
+      key_file: filePath.meta({ description: "PEM file with its private key, without a passphrase." }),
+    }),
+    "Makes it an https:// page. Renewed files are used within seconds, without a restart.",
   ),
 });
 

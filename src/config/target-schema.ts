@@ -22,7 +22,8 @@ export const probeAttributeFault = (name: string): string | undefined => {
   return reservedAttribute.test(name) ? "is an attribute that sockscope sets itself: choose another name" : undefined;
 };
 
-const refusing = (fault: (written: string) => string | undefined, what?: string) =>
+/** Text that `fault` finds nothing wrong with. */
+export const refusing = (fault: (written: string) => string | undefined, what?: string) =>
   parsed<string>(
     (written) => {
       const message = fault(written);

@@ -61,7 +61,7 @@ const faultOf = async ({ file, holds, certificate: partner }: TlsFile): Promise<
   return unfit === undefined ? undefined : `${file} ${unfit}`;
 };
 
-/** Reads the files that targets name for TLS, each once, and gives a fault for each place that names a bad one. */
+/** Reads the files that targets and the page name for TLS, each once, and gives a fault for each place that names a bad one. */
 export const tlsFaults = async (files: readonly TlsFile[]): Promise<ConfigFault[]> => {
   const known = new Map<string, Promise<string | undefined>>();
   const faults = await Promise.all(

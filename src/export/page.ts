@@ -1,12 +1,15 @@
+import { createHash, timingSafeEqual } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { isIPv6 } from "node:net";
+import { createServer as createTlsServer } from "node:https";
+import { isIPv6, type Socket } from "node:net";
 import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
 import type { Snapshot } from "../model/columns.ts";
-import type { ListenConfig } from "../model/config.ts";
+import type { ListenConfig, PrometheusConfig } from "../model/config.ts";
 import { FatalError } from "../model/errors.ts";
 import type { Log } from "../model/log.ts";
+import { followRenewals, readPair, stampsOf, type TlsFiles } from "./page-tls.ts";
 import { contentTypes, type PrometheusFormat } from "./prometheus-text.ts";
 import { createSharedPages } from "./shared-page.ts";
 
@@ -20,13 +23,14 @@ export type Health = {
   readonly healthy: string | undefined;
 };
 
-export type PageOptions = {
-  /** Port 0 takes a free one. */
-  readonly listen: ListenConfig;
+/** With `listen` port 0 a free one is taken. */
+export type PageOptions = PrometheusConfig & {
   /** The last tick's, undefined before the first. */
   readonly snapshot: () => Snapshot | undefined;
   readonly health: () => Health;
   readonly log: Log;
+  /** How often the files of `tls` are looked at. */
+  readonly renewalMs?: number;
 };
 
 export type Page = {
@@ -42,12 +46,14 @@ const limits = {
   connections: 64,
   headerBytes: 8 * 1024,
   headersMs: 5_000,
+  handshakeMs: 5_000,
   requestMs: 10_000,
   /** A whole response: a reader that stalls holds a snapshot in memory for as long. */
   responseMs: 30_000,
   /** Above the usual scrape intervals, so that a scraper keeps its connection. */
   keepAliveMs: 75_000,
   closeMs: 500,
+  renewalMs: 10_000,
 } as const;
 
 const index = `<!doctype html>
@@ -75,6 +81,11 @@ const replies = new Map<string, (health: Health) => Reply>([
 
 const notFound: Reply = { status: 404, body: `not found; there are ${[...replies.keys()].join(" ")} /metrics\n` };
 const notAllowed: Reply = { status: 405, body: "only GET and HEAD\n", headers: { allow: "GET, HEAD" } };
+const unauthorized: Reply = {
+  status: 401,
+  body: "a user and a password are needed\n",
+  headers: { "www-authenticate": 'Basic realm="sockscope", charset="UTF-8"' },
+};
 const noSnapshot: Reply = {
   status: 503,
   body: "No collection has finished yet.\n",
@@ -132,7 +143,25 @@ const send = (response: ServerResponse, { status, body, headers }: Reply): void 
   response.end(body);
 };
 
-type Serving = PageOptions & { readonly pageOf: ReturnType<typeof createSharedPages> };
+const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
+
+/** Judges an Authorization header (RFC 7617), in a time that says nothing of how much of it is right. */
+const createGuard = (basicAuth: PrometheusConfig["basicAuth"]): ((header: string | undefined) => boolean) => {
+  if (basicAuth === undefined) return () => true;
+  const wanted = digest(`${basicAuth.username}:${basicAuth.password}`);
+  return (header = "") => {
+    const [, encoded = ""] = /^basic +([a-z0-9+/=]+) *$/i.exec(header) ?? [];
+    return timingSafeEqual(digest(Buffer.from(encoded, "base64").toString()), wanted);
+  };
+};
+
+/** What orchestrators ask, who have no password, and what has no figures. */
+const open: ReadonlySet<string> = new Set(["/livez", "/readyz", "/healthz"]);
+
+type Serving = PageOptions & {
+  readonly pageOf: ReturnType<typeof createSharedPages>;
+  readonly admits: ReturnType<typeof createGuard>;
+};
 
 const sendMetrics = async (
   request: IncomingMessage,
@@ -164,7 +193,8 @@ const answer = async (request: IncomingMessage, response: ServerResponse, option
   response.setHeader("cache-control", "no-store");
   const path = URL.parse(request.url ?? "", "http://localhost")?.pathname ?? "";
   const reply = replies.get(path);
-  if (reply === undefined && path !== "/metrics") send(response, notFound);
+  if (!open.has(path) && !options.admits(request.headers.authorization)) send(response, unauthorized);
+  else if (reply === undefined && path !== "/metrics") send(response, notFound);
   else if (request.method !== "GET" && request.method !== "HEAD") send(response, notAllowed);
   else if (reply !== undefined) send(response, reply(options.health()));
   else {
@@ -207,25 +237,54 @@ const listenError = (listen: ListenConfig, error: unknown): FatalError => {
   return new FatalError(`cannot listen on ${formatAddress(listen)}: ${remedies[code] ?? reason}`, { cause: error });
 };
 
-const closeServer = async (server: Server): Promise<void> => {
+const closeServer = async (server: Server, connections: Iterable<Socket>): Promise<void> => {
   const closed = once(server, "close");
   server.close();
-  const timer = setTimeout(() => server.closeAllConnections(), limits.closeMs);
+  const timer = setTimeout(() => {
+    for (const connection of connections) connection.destroy();
+  }, limits.closeMs);
   await closed;
   clearTimeout(timer);
 };
 
-/** Serves the last tick for Prometheus, and the agent's health. */
-export const createPage = async (options: PageOptions): Promise<Page> => {
-  const { listen, log } = options;
-  const serving = { ...options, pageOf: createSharedPages() };
-  const server = createServer({
-    maxHeaderSize: limits.headerBytes,
-    headersTimeout: limits.headersMs,
-    requestTimeout: limits.requestMs,
-    keepAliveTimeout: limits.keepAliveMs,
-    connectionsCheckingInterval: 1_000,
+/** Those that are open, also before their TLS handshake, of which an HTTP server knows nothing. */
+const connectionsOf = (server: Server): ReadonlySet<Socket> => {
+  const connections = new Set<Socket>();
+  server.on("connection", (socket) => {
+    connections.add(socket);
+    socket.once("close", () => connections.delete(socket));
   });
+  return connections;
+};
+
+const serverOptions = {
+  maxHeaderSize: limits.headerBytes,
+  headersTimeout: limits.headersMs,
+  requestTimeout: limits.requestMs,
+  keepAliveTimeout: limits.keepAliveMs,
+  connectionsCheckingInterval: 1_000,
+} as const;
+
+const openTlsServer = async (files: TlsFiles, everyMs: number, signal: AbortSignal, log: Log): Promise<Server> => {
+  const stamps = await stampsOf(files);
+  const pair = await readPair(files).catch((error: unknown) => {
+    throw new FatalError(`the files of export.prometheus.tls cannot be used: ${describe(error).reason}`, {
+      cause: error,
+    });
+  });
+  const server = createTlsServer({ ...serverOptions, ...pair, handshakeTimeout: limits.handshakeMs });
+  followRenewals(server, files, { stamps, everyMs, signal, log });
+  return server;
+};
+
+/** Serves the last tick for Prometheus, and the agent's health. Throws `FatalError` where it cannot. */
+export const createPage = async (options: PageOptions): Promise<Page> => {
+  const { listen, tls, log, renewalMs = limits.renewalMs } = options;
+  const serving = { ...options, pageOf: createSharedPages(), admits: createGuard(options.basicAuth) };
+  const closed = new AbortController();
+  const server =
+    tls === undefined ? createServer(serverOptions) : await openTlsServer(tls, renewalMs, closed.signal, log);
+  const connections = connectionsOf(server);
   server.maxConnections = limits.connections;
   server.on("request", (request, response) => {
     // A body is drained and ignored.
@@ -236,6 +295,7 @@ export const createPage = async (options: PageOptions): Promise<Page> => {
   try {
     await once(server, "listening");
   } catch (error) {
+    closed.abort();
     throw listenError(listen, error);
   }
   server.on("error", ({ message: reason }) =>
@@ -245,6 +305,9 @@ export const createPage = async (options: PageOptions): Promise<Page> => {
   let closing: Promise<void> | undefined;
   return {
     address: typeof bound === "object" && bound !== null ? { host: bound.address, port: bound.port } : listen,
-    close: () => (closing ??= closeServer(server)),
+    close: () => {
+      closed.abort();
+      return (closing ??= closeServer(server, connections));
+    },
   };
 };

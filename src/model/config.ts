@@ -15,7 +15,7 @@ export type Config = {
   readonly sockets: SocketsConfig | "off";
   readonly host: { readonly sockstat: boolean };
   /** Each destination gets every tick. */
-  readonly export: { readonly otlp: readonly OtlpConfig[]; readonly prometheus: ListenConfig | undefined };
+  readonly export: { readonly otlp: readonly OtlpConfig[]; readonly prometheus: PrometheusConfig | undefined };
 };
 
 /** Mount points: in a container, where the host's are mounted. */
@@ -186,6 +186,14 @@ export type RetryConfig = {
   readonly maxIntervalMs: number;
   /** 0: as long as the queue holds the request. */
   readonly maxElapsedMs: number;
+};
+
+/** The page of the last tick. */
+export type PrometheusConfig = {
+  readonly listen: ListenConfig;
+  /** The password is a secret: never logged, never printed. */
+  readonly basicAuth: { readonly username: string; readonly password: string } | undefined;
+  readonly tls: { readonly certFile: string; readonly keyFile: string } | undefined;
 };
 
 export type ListenConfig = { readonly host: string; readonly port: number };

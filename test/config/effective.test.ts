@@ -21,17 +21,26 @@ import { parseConfig } from "../../src/config/parse.ts";
 import { configOf } from "./parsing.ts";
 
 const masked = (config: Config): Config => {
-  const otlp = config.export.otlp.map((one) => ({
-    ...one,
-    headers: Object.fromEntries(Object.keys(one.headers).map((name) => [name, "***"])),
-  }));
-  return { ...config, export: { ...config.export, otlp } };
+  const { otlp, prometheus } = config.export;
+  const hidden = (names: readonly string[]) => Object.fromEntries(names.map((name) => [name, "***"]));
+  return {
+    ...config,
+    export: {
+      ...config.export,
+      otlp: otlp.map((one) => ({ ...one, headers: hidden(Object.keys(one.headers)) })),
+      prometheus: prometheus && {
+        ...prometheus,
+        basicAuth: prometheus.basicAuth && { ...prometheus.basicAuth, password: "***" },
+      },
+    },
+  };
 };
 
 test("the effective configuration is a file in the file's own words", () => {
   const text = readFileSync(new URL("../../config/examples/everything.yaml", import.meta.url), "utf8");
-  const config = configOf(text, { TOKEN: "secret" });
+  const config = configOf(text, { TOKEN: "secret", PAGE_PASSWORD: "secret" });
   expect(config.export.otlp[0]?.headers).toEqual({ authorization: "Bearer secret" });
+  expect(config.export.prometheus?.basicAuth).toEqual({ username: "prometheus", password: "secret" });
   expect(renderEffective(config)).toBe(`collection:
   interval: 15s
   timeout: 10s
@@ -197,6 +206,9 @@ export:
       storage: /var/lib/sockscope
   prometheus:
     listen: "127.0.0.1:9464"
+    basic_auth:
+      username: prometheus
+      password: "***"
 `);
 });
 
@@ -241,6 +253,7 @@ describe("round trip", () => {
       insecure: fc.boolean(),
     })
     .chain((own) => fc.constantFrom(own, { ...own, certFile: undefined, keyFile: undefined }));
+  const word = fc.string({ minLength: 1, unit: "binary" }).filter((own) => !/\p{Cc}/u.test(own));
   const stream = fc.tuple(maybe(tls), fc.array(step, { maxLength: 4 })).map(([own, steps]) => ({
     tls: own,
     // One handshake, and none without its options.
@@ -445,11 +458,12 @@ describe("round trip", () => {
     export: fc.record({
       // By URL: destinations that differ by their headers' values are equal once these are masked.
       otlp: fc.uniqueArray(otlp, { maxLength: 3, selector: ({ url }) => url }),
-      prometheus: fc.constantFrom(
-        undefined,
-        { host: "", port: 0 },
-        { host: "::1", port: 9464 },
-        { host: "h", port: 1 },
+      prometheus: maybe(
+        fc.record({
+          listen: fc.constantFrom({ host: "", port: 0 }, { host: "::1", port: 9464 }, { host: "h", port: 1 }),
+          basicAuth: maybe(fc.record({ username: word.filter((own) => !own.includes(":")), password: word })),
+          tls: maybe(fc.record({ certFile: filePath, keyFile: filePath })),
+        }),
       ),
     }),
   });
@@ -460,17 +474,22 @@ describe("round trip", () => {
         const { config: read, notes } = parseConfig(renderEffective(given), "f.yaml", {});
         // In text and back, -0 is 0.
         expect(JSON.parse(JSON.stringify(read))).toEqual(JSON.parse(JSON.stringify(masked(given))));
-        expect(notes.filter((note) => !/same endpoint|^So do/.test(note))).toEqual([]);
+        expect(notes.filter((note) => !/same endpoint|^So do|without a password/.test(note))).toEqual([]);
       }),
       { numRuns: 500 },
     );
   });
 
-  test("no header's value is shown", () => {
+  test("no header's value and no password is shown", () => {
     fc.assert(
       fc.property(config, fc.stringMatching(/^secret[a-z]{8}$/), (given, secret) => {
-        const own = given.export.otlp.map((one) => ({ ...one, headers: { authorization: secret } }));
-        expect(renderEffective({ ...given, export: { ...given.export, otlp: own } })).not.toContain(secret);
+        const { otlp: to, prometheus } = given.export;
+        const own = {
+          ...given.export,
+          otlp: to.map((one) => ({ ...one, headers: { authorization: secret } })),
+          prometheus: prometheus && { ...prometheus, basicAuth: { username: "u", password: secret } },
+        };
+        expect(renderEffective({ ...given, export: own })).not.toContain(secret);
       }),
       { numRuns: 50 },
     );

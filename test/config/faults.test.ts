@@ -80,6 +80,17 @@ const faults: Readonly<Record<string, readonly string[]>> = {
     "6:9: networks.home: must be a list of networks",
   ],
   "bad-null.yaml": ["1:1: the file is empty: write a key, or {} for the defaults"],
+  "bad-page.yaml": [
+    "3:29: export.prometheus.basic_auth.username: must be text without a colon and control characters",
+    "3:46: export.prometheus.basic_auth.password: must be text without control characters",
+    "4:10: export.prometheus.tls.key_file: is missing: it must be the path of a file",
+    "4:23: export.prometheus.tls.cert_file: must not be empty",
+    '4:27: export.prometheus.tls.keyfile: unknown key "keyfile", did you mean "key_file"? allowed: cert_file, key_file',
+  ],
+  "bad-page-missing.yaml": [
+    "3:17: export.prometheus.basic_auth.password: is missing: it must be a password",
+    "4:10: export.prometheus.tls: must be a map of keys",
+  ],
   "bad-ranges.yaml": [
     "1:25: collection.interval: must be at least 100ms",
     "2:16: paths.proc: must be an absolute path, as in /proc",

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { parseConfig } from "../../src/config/parse.ts";
 import { configOf } from "./parsing.ts";
 
 const standardBounds = [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1];
@@ -74,7 +75,10 @@ export:
     const config = configOf("sockets: {}\nhost: {}\nexport: { otlp: {}, prometheus: {} }");
     expect(config.sockets).toEqual(configOf("{}").sockets);
     expect(config.host).toEqual({ sockstat: true });
-    expect(config.export).toEqual({ otlp: [standardOtlp], prometheus: { host: "127.0.0.1", port: 9464 } });
+    expect(config.export).toEqual({
+      otlp: [standardOtlp],
+      prometheus: { listen: { host: "127.0.0.1", port: 9464 }, basicAuth: undefined, tls: undefined },
+    });
   });
 });
 
@@ -115,7 +119,10 @@ export:
       max_interval: 10s
       max_elapsed_time: 1m
     sending_queue: { max_mib: 1, newest_first: on }
-  prometheus: { listen: "0.0.0.0:80" }
+  prometheus:
+    listen: "0.0.0.0:80"
+    basic_auth: { username: me, password: "a:b" }
+    tls: { cert_file: page.pem, key_file: /etc/page.key }
 `;
     expect(configOf(text)).toEqual({
       collection: { intervalMs: 20_000, timeoutMs: 5_000 },
@@ -169,7 +176,11 @@ export:
             storage: undefined,
           },
         ],
-        prometheus: { host: "0.0.0.0", port: 80 },
+        prometheus: {
+          listen: { host: "0.0.0.0", port: 80 },
+          basicAuth: { username: "me", password: "a:b" },
+          tls: { certFile: "page.pem", keyFile: "/etc/page.key" },
+        },
       },
     });
   });
@@ -194,7 +205,24 @@ export:
     [":9464", { host: "", port: 9464 }],
     ["localhost:0", { host: "localhost", port: 0 }],
   ])("the page listens on %s", (listen, expected) => {
-    expect(configOf(`export: { prometheus: { listen: "${listen}" } }`).export.prometheus).toEqual(expected);
+    expect(configOf(`export: { prometheus: { listen: "${listen}" } }`).export.prometheus?.listen).toEqual(expected);
+  });
+
+  test.each([
+    ["listen: 127.0.0.1:9464", []],
+    ['listen: "[::1]:9464"', []],
+    ["listen: localhost:9464", []],
+    ["listen: 0.0.0.0:9464, basic_auth: { username: me, password: pass }", []],
+    ["listen: 0.0.0.0:9464", ["0.0.0.0:9464"]],
+    ['listen: ":9464"', [":9464"]],
+    ["listen: metrics.internal:9464", ["metrics.internal:9464"]],
+  ])("a page that others can reach without a password is said to be one: %s", (page, listens) => {
+    expect(parseConfig(`export: { prometheus: { ${page} } }`, "f.yaml", {}).notes).toEqual(
+      listens.map(
+        (listen) =>
+          `export.prometheus.listen, ${listen}, lets other machines read the page without a password: set export.prometheus.basic_auth to ask for one.`,
+      ),
+    );
   });
 
   test.each([

@@ -80,7 +80,7 @@ describe("samples", () => {
     expect(config.collection).toEqual({ intervalMs: 7_000, timeoutMs: 6_000 });
     expect(config.resource.attributes).toEqual({ team: "edge", "service.name": "own" });
     expect(config.export.otlp[0]?.url).toBe("http://h:4318/v1/metrics");
-    expect(config.export.prometheus).toEqual({ host: "127.0.0.1", port: 9464 });
+    expect(config.export.prometheus).toMatchObject({ listen: { host: "127.0.0.1", port: 9464 } });
     expect(config.sockets).toMatchObject({ groupBy: "endpoint" });
     expect(config.host).toEqual({ sockstat: true });
     expect(config.probes.targets).toMatchObject([
@@ -111,6 +111,9 @@ describe("samples", () => {
       "export.otlp.tls.key_file",
       "export.otlp.tls.server_name_override",
       "export.otlp.tls.insecure_skip_verify",
+      "export.prometheus.tls",
+      "export.prometheus.tls.cert_file",
+      "export.prometheus.tls.key_file",
     ]);
     for (const { key, node } of keys)
       if (node.default !== undefined && !key.startsWith("export.otlp.tls"))

@@ -1,4 +1,6 @@
 import { once } from "node:events";
+import type { IncomingMessage } from "node:http";
+import { get } from "node:https";
 import { createServer } from "node:net";
 import { describe, expect, test } from "vitest";
 import { configFile, root, startAgent, startAgentAsNobody } from "../kit/agent.ts";
@@ -6,6 +8,7 @@ import { tellAgentStory } from "../kit/agent-story.ts";
 import { startHttpProxy } from "../kit/http-proxy.ts";
 import { closedPort, openFlow, startEcho } from "../kit/loopback.ts";
 import { type ReceivedPoint, startOtlpReceiver } from "../kit/otlp-receiver.ts";
+import { ca, tlsFile } from "../kit/tls-files.ts";
 
 const isRoot = process.getuid?.() === 0;
 const onLinux = process.platform === "linux";
@@ -126,6 +129,39 @@ export: { otlp: { endpoint: "http://127.0.0.1:${receiver.port}" }, prometheus: {
     expect(before.requests.length).toBe(settled);
     expect(flow.localPort).toBeGreaterThan(0);
     expect(await agent.stop()).toEqual({ code: 0, signal: null });
+  });
+
+  test("a reload gives the page, where it is, a password and a certificate", async () => {
+    const port = await closedPort();
+    const text = (more: string): string => `${fast}\nexport: { prometheus: { listen: "127.0.0.1:${port}"${more} } }`;
+    using file = configFile(text(""));
+    await using agent = startAgent(file.path);
+    await agent.pageUrl();
+    expect((await fetch(`http://127.0.0.1:${port}/`)).status).toBe(200);
+
+    file.write(text(", basic_auth: { username: me, password: secret-of-the-page }"));
+    agent.child.kill("SIGHUP");
+    await agent.logged(/^reloaded/);
+    expect((await fetch(`http://127.0.0.1:${port}/`)).status).toBe(401);
+    const authorization = `Basic ${Buffer.from("me:secret-of-the-page").toString("base64")}`;
+    expect((await fetch(`http://127.0.0.1:${port}/`, { headers: { authorization } })).status).toBe(200);
+    expect((await fetch(`http://127.0.0.1:${port}/livez`)).status).toBe(200);
+
+    file.write(text(`, tls: { cert_file: "${tlsFile("server.pem")}", key_file: "${tlsFile("other.key")}" }`));
+    agent.child.kill("SIGHUP");
+    const { message } = await agent.logged(/stays as it was/);
+    expect(message).toMatch(
+      /:2:\d+: export\.prometheus\.tls\.key_file: .*other\.key holds a private key that does not/,
+    );
+    expect((await fetch(`http://127.0.0.1:${port}/`, { headers: { authorization } })).status).toBe(200);
+
+    file.write(text(`, tls: { cert_file: "${tlsFile("server.pem")}", key_file: "${tlsFile("server.key")}" }`));
+    agent.child.kill("SIGHUP");
+    expect((await agent.logged(/^metrics: https/)).message).toBe(`metrics: https://127.0.0.1:${port}/metrics`);
+    const [response] = (await once(get(`https://localhost:${port}/livez`, { ca }), "response")) as [IncomingMessage];
+    expect(response.resume().statusCode).toBe(200);
+    expect(await agent.stop()).toEqual({ code: 0, signal: null });
+    expect(agent.raw.join("\n")).not.toContain("secret-of-the-page");
   });
 
   test("a reload selects other sockets, and calls networks by other names", async () => {

@@ -1,13 +1,21 @@
+import { X509Certificate } from "node:crypto";
+import { once } from "node:events";
+import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { request, type IncomingHttpHeaders, type RequestOptions } from "node:http";
+import { get as getByTls } from "node:https";
 import { connect, type Socket } from "node:net";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { gunzipSync } from "node:zlib";
-import { afterEach, describe, expect, test } from "vitest";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TLSSocket } from "node:tls";
+import { afterAll, afterEach, describe, expect, test } from "vitest";
 import { acceptsGzip, createPage, negotiateFormat, type Page, type PageOptions } from "../../src/export/page.ts";
 import { renderPrometheus } from "../../src/export/prometheus-text.ts";
 import { FatalError } from "../../src/model/errors.ts";
 import type { Snapshot } from "../../src/model/columns.ts";
+import { ca, certificateOf, tlsFile } from "../kit/tls-files.ts";
 import { parsePage } from "./prometheus-parser.ts";
 import { metric, set, snapshot, type Point } from "./snapshots.ts";
 
@@ -28,6 +36,8 @@ const collectLog = (): { log: PageOptions["log"]; logged: string[] } => {
 const open = async (options: Partial<PageOptions> = {}): Promise<Page> => {
   const page = await createPage({
     listen: { host: "127.0.0.1", port: 0 },
+    basicAuth: undefined,
+    tls: undefined,
     snapshot: () => small,
     health: () => good,
     log: () => {},
@@ -177,6 +187,126 @@ describe("health", () => {
   });
 });
 
+describe("a page with a user and a password", () => {
+  const basicAuth = { username: "mé", password: "pä:ss wörd" };
+  const basic = (credentials: string): string => `Basic ${Buffer.from(credentials).toString("base64")}`;
+  const statusOf = async (page: Page, path: string, authorization?: string): Promise<number | undefined> =>
+    (await ask(page, path, authorization === undefined ? {} : { headers: { authorization } })).status;
+
+  test("is for who has them", async () => {
+    const page = await open({ basicAuth });
+    for (const scheme of ["Basic", "basic", "BASIC"]) {
+      const authorization = basic("mé:pä:ss wörd").replace("Basic", scheme);
+      expect(await statusOf(page, "/metrics", authorization)).toBe(200);
+      expect(await statusOf(page, "/", authorization)).toBe(200);
+    }
+  });
+
+  test.each([
+    ["nothing", undefined],
+    ["an empty header", ""],
+    ["another user", basic("me:pä:ss wörd")],
+    ["another password", basic("mé:pä:ss wörd ")],
+    ["a part of the password", basic("mé:pä")],
+    ["no colon", basic("mé")],
+    ["plain text", "Basic mé:pä"],
+    ["no base64", "Basic %%%"],
+    ["another scheme", basic("mé:pä:ss wörd").replace("Basic", "Bearer")],
+    ["other bytes", `Basic ${Buffer.from("mé:pä:ss wörd", "latin1").toString("base64")}`],
+  ])("%s is refused, and nothing of it is logged", async (_, authorization) => {
+    const { log, logged } = collectLog();
+    const page = await open({ basicAuth, log });
+    const headers = authorization === undefined ? {} : { authorization: Buffer.from(authorization).toString("latin1") };
+    for (const path of ["/metrics", "/", "/nope"]) {
+      const reply = await ask(page, path, { headers });
+      expect([path, reply.status, reply.headers["www-authenticate"], reply.body]).toEqual([
+        path,
+        401,
+        'Basic realm="sockscope", charset="UTF-8"',
+        "a user and a password are needed\n",
+      ]);
+    }
+    expect(logged).toEqual([]);
+  });
+
+  test("leaves the paths of orchestrators open", async () => {
+    const page = await open({ basicAuth });
+    for (const path of ["/livez", "/readyz", "/healthz"])
+      expect([path, await statusOf(page, path)]).toEqual([path, 200]);
+  });
+
+  test("without both everybody is let in, with whatever header", async () => {
+    expect(await statusOf(await open(), "/metrics", basic("x:y"))).toBe(200);
+  });
+});
+
+describe("a page with TLS", () => {
+  const folder = mkdtempSync(join(tmpdir(), "sockscope-page-"));
+  const tls = { certFile: join(folder, "page.pem"), keyFile: join(folder, "page.key") };
+  const install = (name: "server" | "self" | "other"): void => {
+    copyFileSync(tlsFile(`${name}.pem`), tls.certFile);
+    copyFileSync(tlsFile(`${name}.key`), tls.keyFile);
+  };
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  /** The body, and whose certificate came with it. */
+  const askByTls = async (page: Page, path: string): Promise<{ status: number | undefined; subject: string }> => {
+    const { promise, resolve, reject } = Promise.withResolvers<{ status: number | undefined; subject: string }>();
+    const authorities = [ca, certificateOf("self").cert];
+    getByTls(
+      { ...page.address, path, agent: false, ca: authorities, checkServerIdentity: () => undefined },
+      (response) => {
+        const subject = (response.socket as TLSSocket).getPeerX509Certificate()?.fingerprint256 ?? "";
+        response.resume().once("end", () => resolve({ status: response.statusCode, subject }));
+      },
+    ).on("error", reject);
+    return promise;
+  };
+  const fingerprintOf = (name: "server" | "self" | "other"): string =>
+    new X509Certificate(certificateOf(name).cert).fingerprint256;
+
+  test("is served by it, and by nothing else", async () => {
+    install("server");
+    const page = await open({ tls });
+    expect(await askByTls(page, "/metrics")).toEqual({ status: 200, subject: fingerprintOf("server") });
+    expect((await askByTls(page, "/livez")).status).toBe(200);
+    await expect(ask(page, "/livez")).rejects.toThrow(/socket hang up|ECONNRESET/);
+    expect((await askByTls(page, "/livez")).status).toBe(200);
+  });
+
+  test("uses renewed files, and keeps the old ones while the new ones do not fit", async () => {
+    install("server");
+    const { log, logged } = collectLog();
+    const page = await open({ tls, log, renewalMs: 20 });
+    copyFileSync(tlsFile("other.pem"), tls.certFile);
+    await expect.poll(() => logged.at(-1)).toMatch(/^warn the page keeps its old certificate: /);
+    expect(await askByTls(page, "/livez")).toEqual({ status: 200, subject: fingerprintOf("server") });
+    copyFileSync(tlsFile("other.key"), tls.keyFile);
+    await expect.poll(() => logged.at(-1)).toBe(`info the page uses the renewed certificate in ${tls.certFile}`);
+    expect(await askByTls(page, "/livez")).toEqual({ status: 200, subject: fingerprintOf("other") });
+    expect(logged).toHaveLength(2);
+    rmSync(tls.keyFile);
+    await expect.poll(() => logged.at(-1)).toMatch(/cannot be used \(ENOENT\)$/);
+    expect(await askByTls(page, "/livez")).toEqual({ status: 200, subject: fingerprintOf("other") });
+  });
+
+  test("files that cannot be used are fatal", async () => {
+    install("server");
+    copyFileSync(tlsFile("other.key"), tls.keyFile);
+    await expect(open({ tls })).rejects.toThrow(/^the files of export\.prometheus\.tls cannot be used: .*mismatch/);
+  });
+
+  test("closes while somebody does not even begin the handshake", async () => {
+    install("server");
+    const page = await open({ tls });
+    const silent = dial(page);
+    await once(silent, "connect");
+    expect((await askByTls(page, "/livez")).status).toBe(200);
+    await page.close();
+    await expect(askByTls(page, "/livez")).rejects.toThrow("ECONNREFUSED");
+  });
+});
+
 describe("requests", () => {
   test("the index links to every path", async () => {
     const { status, headers, body } = await ask(await open(), "/");
@@ -257,9 +387,9 @@ describe("a reader that stops reading a big page", () => {
     stalled.pause();
     stalled.write("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
     const settled = async (): Promise<boolean> => {
-      const once = rendered();
+      const first = rendered();
       await sleep(100);
-      return once > 0 && rendered() === once;
+      return first > 0 && rendered() === first;
     };
     await expect.poll(settled, { timeout: 10_000 }).toBe(true);
     const before = rendered();
