@@ -4,6 +4,7 @@ import type { ProbesPart } from "./collect/probes.ts";
 import { type CoreOptions, createCore, now, reasonOf } from "./core.ts";
 import { OtlpDestinations } from "./export/otlp-destinations.ts";
 import { createPage, type Health, type Page } from "./export/page.ts";
+import { createOtlpFile, type OtlpFile } from "./export/otlp-file.ts";
 import type { Snapshot } from "./model/columns.ts";
 import type { Config } from "./model/config.ts";
 import { createSchedule, type Schedule } from "./probe/schedule.ts";
@@ -32,6 +33,7 @@ export const startAgent = async (options: CoreOptions): Promise<Agent> => {
   let asked = config;
   let latest: { readonly snapshot: Snapshot; readonly at: number } | undefined;
   let page: Page | undefined;
+  let file: OtlpFile | undefined;
   let schedule: Schedule | undefined;
   const started = now();
   const userAgent = `sockscope/${version} OTel-OTLP-Exporter-JavaScript/${version}`;
@@ -41,6 +43,7 @@ export const startAgent = async (options: CoreOptions): Promise<Agent> => {
     const patience = 3 * config.collection.intervalMs;
     const age = (at: number): string => `${Math.round((now() - at) / 1000)} s`;
     const last = latest?.at ?? started;
+    const unwritten = file?.trouble();
     const late = destinations
       .stats()
       .filter(({ lastSuccessMs, startedMs }) => Date.now() - (lastSuccessMs ?? startedMs) > patience);
@@ -50,7 +53,7 @@ export const startAgent = async (options: CoreOptions): Promise<Agent> => {
       healthy:
         late.length > 0
           ? `no export to ${listed(late.map(({ host }) => host))} in the last ${patience / 1000} s`
-          : undefined,
+          : unwritten && `cannot write ${config.export.file?.path} (${unwritten})`,
     };
   };
 
@@ -59,11 +62,18 @@ export const startAgent = async (options: CoreOptions): Promise<Agent> => {
 
   const consume = async (snapshot: Snapshot): Promise<void> => {
     latest = { snapshot, at: now() };
+    file?.export(snapshot);
     await destinations.export(snapshot, AbortSignal.timeout(config.collection.timeoutMs));
   };
 
   page = await openPage(config);
   const core = await createCore(options, consume);
+
+  const setFile = async (next: Config): Promise<void> => {
+    // Two of them would take turns with one file.
+    await file?.shutdown(AbortSignal.timeout(farewellMs));
+    file = next.export.file && createOtlpFile({ ...next.export.file, log });
+  };
 
   const setTargets = async ({ probes }: Config, fresh: boolean): Promise<void> => {
     if (fresh) {
@@ -104,7 +114,8 @@ export const startAgent = async (options: CoreOptions): Promise<Agent> => {
         "no metrics are sent: set export.otlp.endpoint, or OTEL_EXPORTER_OTLP_ENDPOINT, to send them by OTLP",
       );
     }
-    if (to.otlp.length === 0 && page === undefined)
+    if (to.file !== undefined) log("info", `metrics are written to ${to.file.path}`);
+    if (to.otlp.length === 0 && page === undefined && to.file === undefined)
       log("warn", "nobody can see the metrics: set export.prometheus.listen, or one of those");
   };
 
@@ -129,6 +140,7 @@ export const startAgent = async (options: CoreOptions): Promise<Agent> => {
     "delivery",
     createDeliveryPart(() => destinations.stats()),
   );
+  await setFile(config);
   await setTargets(config, true);
   announce();
   void core.telemetry.collectNow();
@@ -146,6 +158,7 @@ export const startAgent = async (options: CoreOptions): Promise<Agent> => {
       const sourceKeys = ["sockets", "networks", "host", "paths"] as const;
       if (sourceKeys.some((key) => !same(old[key], config[key]))) await core.setSources(config);
       destinations.replace(config.export.otlp, AbortSignal.timeout(farewellMs), core.lockFile);
+      if (!same(old.export.file, config.export.file)) await setFile(config);
       if (!same(old.export.prometheus, config.export.prometheus)) await replacePage(old, config);
       await setTargets(config, old.probes.concurrency !== config.probes.concurrency);
       log("info", `reloaded: ${countTargets(config.probes.targets.length)}`);
@@ -155,7 +168,7 @@ export const startAgent = async (options: CoreOptions): Promise<Agent> => {
       const over = setTimeout(farewellMs, undefined, { ref: false });
       await schedule?.stop();
       await Promise.race([core.telemetry.shutdown(), over]);
-      await destinations.shutdown(farewell);
+      await Promise.all([destinations.shutdown(farewell), file?.shutdown(farewell)]);
       await page?.close();
       await core.close();
     },

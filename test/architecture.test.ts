@@ -23,6 +23,7 @@ const rules: Readonly<Record<string, Rule>> = {
   "config/load": { imports: ["model", "text"], pure: false },
   "config/files": { imports: ["model", "text"], pure: false },
   "config/tls-files": { imports: ["model", "text"], pure: false },
+  "config/output-files": { imports: ["model", "text"], pure: false },
   "config/watch": { imports: ["model", "text"], pure: false },
   kernel: { imports: ["model", "netlink", "text"], pure: false },
   tls: { imports: ["model"], pure: false },

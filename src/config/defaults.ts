@@ -43,5 +43,6 @@ export const defaults = {
     queueMib: 64,
     newestFirst: false,
   },
+  file: { maxMib: 100, maxFiles: 5 },
   listen: { host: "127.0.0.1", port: 9464 },
 } as const;

@@ -1,6 +1,7 @@
 import { formatAddress, formatNetwork } from "../model/address.ts";
 import {
   type Config,
+  type FileConfig,
   flowFamilies,
   type OtlpConfig,
   type PortRange,
@@ -116,10 +117,16 @@ const prometheusIn = ({ listen, basicAuth, tls }: PrometheusConfig): YamlMap => 
   ...(tls === undefined ? {} : { tls: { cert_file: tls.certFile, key_file: tls.keyFile } }),
 });
 
+const fileIn = ({ path, maxBytes, maxFiles }: FileConfig): YamlMap => ({
+  path,
+  max_mib: maxBytes / 1_048_576,
+  max_files: maxFiles,
+});
+
 /** The effective configuration as a file that sockscope reads; passwords and the value of every header are masked. */
 export const renderEffective = (config: Config): string => {
   const { collection, resource, paths, networks, probes, sockets, host } = config;
-  const { otlp, prometheus } = config.export;
+  const { otlp, prometheus, file } = config.export;
   const single = otlp.length === 1 ? otlp[0] : undefined;
   return renderYaml({
     collection: { interval: formatDuration(collection.intervalMs), timeout: formatDuration(collection.timeoutMs) },
@@ -152,6 +159,7 @@ export const renderEffective = (config: Config): string => {
     export: {
       ...(otlp.length === 0 ? {} : { otlp: single === undefined ? otlp.map(otlpIn) : otlpIn(single) }),
       ...(prometheus === undefined ? {} : { prometheus: prometheusIn(prometheus) }),
+      ...(file === undefined ? {} : { file: fileIn(file) }),
     },
   });
 };

@@ -5,6 +5,7 @@ import type { Source } from "./document.ts";
 import type { Env } from "./env.ts";
 import { absent, findTargetFiles, folderFault, type FoundFile, readText } from "./files.ts";
 import type { Parsed } from "./normalise.ts";
+import { outputFaults } from "./output-files.ts";
 import { type Main, readConfig, readMain } from "./parse.ts";
 import { tlsFaults } from "./tls-files.ts";
 
@@ -109,8 +110,9 @@ export const loadConfig = async (options: LoadOptions): Promise<Loaded> => {
   const read = (await Promise.all(files.map(readTargets))).filter((file) => file !== undefined);
   const targetFiles = read.filter(wasRead);
   const unread = read.flatMap((file) => (wasRead(file) ? [] : [file]));
-  const { parsed, faults, tlsFiles } = readConfig(main, targetFiles);
-  const all = [...faults, ...unread, ...(await tlsFaults(tlsFiles)), ...(await storageFaults(main))];
+  const { parsed, faults, tlsFiles, outputFiles } = readConfig(main, targetFiles);
+  const others = await Promise.all([tlsFaults(tlsFiles), outputFaults(outputFiles), storageFaults(main)]);
+  const all = [...faults, ...unread, ...others.flat()];
   if (all.length > 0 || parsed === undefined) throw errorOf(all, [source.file, ...files.map(({ file }) => file)]);
   const notes = [...parsed.notes, ...unmatchedNotes(unmatched)];
   return { config: parsed.config, notes, ...source, main, targetFiles };

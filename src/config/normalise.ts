@@ -3,6 +3,7 @@ import type { z } from "zod";
 import type { Attributes } from "../model/columns.ts";
 import {
   type Config,
+  type FileConfig,
   flowFamilies,
   type FlowFamily,
   type OtlpConfig,
@@ -199,6 +200,17 @@ const prometheusOf = (file: File, path: string): PrometheusConfig | undefined =>
   };
 };
 
+const fileOf = (file: File, name: string): FileConfig | undefined => {
+  const own = file.export?.file;
+  return (
+    own && {
+      path: beside(name, own.path),
+      maxBytes: (own.max_mib ?? defaults.file.maxMib) * 1_048_576,
+      maxFiles: own.max_files ?? defaults.file.maxFiles,
+    }
+  );
+};
+
 const isLoopback = (host: string): boolean =>
   host === "localhost" || host === "::1" || (isIPv4(host) && host.startsWith("127."));
 
@@ -241,6 +253,7 @@ export const normalise = (
     export: {
       otlp: destinationsOf(file, path, environment, choose, notes),
       prometheus: prometheusOf(file, path),
+      file: fileOf(file, path),
     },
   };
   notes.push(...pageNotes(config.export.prometheus), ...targetNotes(targets, config.probes.targets, inherited));

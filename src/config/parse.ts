@@ -22,6 +22,9 @@ export type TlsFile = {
   fault(message: string): ConfigFault;
 };
 
+/** A file that is to be written. */
+export type OutputFile = Pick<TlsFile, "file" | "fault">;
+
 /** An item of `probes.targets_file`. */
 export type TargetPattern = {
   /** As it is written. */
@@ -49,6 +52,8 @@ export type Reading = {
   readonly rivals: ReadonlyMap<string, readonly string[]>;
   /** What targets, destinations and the page name, also where there are faults. */
   readonly tlsFiles: readonly TlsFile[];
+  /** What the exports name, also where there are faults. */
+  readonly outputFiles: readonly OutputFile[];
 };
 
 /** Reads the configuration's own file, which says what files of targets there are. */
@@ -133,10 +138,22 @@ const exportFilesOf = ({ document, source, environment }: Main): TlsFile[] => {
   return [...own, ...environmentFiles(source.file, environment).filter(({ holds }) => !isOwn(holds))];
 };
 
+const exportIn = ({ document }: Main): Readonly<Record<string, unknown>> =>
+  document.whole ? mapOf(mapOf(document.value)["export"]) : {};
+
+/** The file of `export.file`. */
+const outputFilesOf = (main: Main): OutputFile[] => {
+  const { path } = mapOf(exportIn(main)["file"]);
+  if (typeof path !== "string" || path === "" || path.includes("\0")) return [];
+  const fault: OutputFile["fault"] = (message) =>
+    main.document.place({ path: ["export", "file", "path"], at: "value", message });
+  return [{ file: beside(main.source.file, path), fault }];
+};
+
 /** The files of `export.prometheus`. */
-const pageFilesOf = ({ document, source }: Main): TlsFile[] => {
-  if (!document.whole) return [];
-  const { tls } = mapOf(mapOf(mapOf(document.value)["export"])["prometheus"]);
+const pageFilesOf = (main: Main): TlsFile[] => {
+  const { document, source } = main;
+  const { tls } = mapOf(exportIn(main)["prometheus"]);
   return tlsFilesIn(tls, ["export", "prometheus", "tls"], source.file, document);
 };
 
@@ -155,6 +172,7 @@ export const readConfig = (main: Main, targetFiles: readonly Source[]): Reading 
     ),
     rivals: new Map(checked.map(({ source: { file }, rivals }) => [file, rivals])),
     tlsFiles: [...checked.flatMap(tlsFilesOf), ...exportFilesOf(main), ...pageFilesOf(main)],
+    outputFiles: outputFilesOf(main),
   };
   const { data } = document;
   if (result.faults.length > 0 || data === undefined) return { ...result, parsed: undefined };

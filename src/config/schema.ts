@@ -349,6 +349,18 @@ const prometheus = block({
   ),
 });
 
+const file = block({
+  path: filePath.meta({
+    description: "The file: absolute, or relative to the folder of this file. Its folder must exist.",
+  }),
+  max_mib: optional(
+    whole(1, 1_048_576),
+    "MiB of a file; one that is full becomes path.1, path.1 becomes path.2 and so on.",
+    defaults.file.maxMib,
+  ),
+  max_files: optional(whole(1, 1_000), "Files that are kept, with the one that is written.", defaults.file.maxFiles),
+});
+
 /** The whole file. */
 export const schema = block({
   collection: optional(collection, "When sockscope looks."),
@@ -371,6 +383,10 @@ export const schema = block({
         "Where metrics are sent: one destination, or a list of several, each with its own queue. Without this block nothing is sent, unless an OTEL_EXPORTER_OTLP_* variable names an endpoint.",
       ),
       prometheus: optional(prometheus, "The page of the last tick. Without this block there is none."),
+      file: optional(
+        file,
+        "A file to which run appends every tick as OTLP JSON lines, which the collector's otlpjsonfile receiver reads.",
+      ),
     }),
     "Where the metrics go.",
   ),

@@ -14,8 +14,12 @@ export type Config = {
   readonly probes: { readonly concurrency: number; readonly targets: readonly Target[] };
   readonly sockets: SocketsConfig | "off";
   readonly host: { readonly sockstat: boolean };
-  /** Each destination gets every tick. */
-  readonly export: { readonly otlp: readonly OtlpConfig[]; readonly prometheus: PrometheusConfig | undefined };
+  readonly export: {
+    /** Each destination gets every tick. */
+    readonly otlp: readonly OtlpConfig[];
+    readonly prometheus: PrometheusConfig | undefined;
+    readonly file: FileConfig | undefined;
+  };
 };
 
 /** Mount points: in a container, where the host's are mounted. */
@@ -194,6 +198,15 @@ export type PrometheusConfig = {
   /** The password is a secret: never logged, never printed. */
   readonly basicAuth: { readonly username: string; readonly password: string } | undefined;
   readonly tls: { readonly certFile: string; readonly keyFile: string } | undefined;
+};
+
+/** A file of OTLP JSON lines, with those that it was before. */
+export type FileConfig = {
+  readonly path: string;
+  /** Of one file. */
+  readonly maxBytes: number;
+  /** All of them: path, path.1, ... */
+  readonly maxFiles: number;
 };
 
 export type ListenConfig = { readonly host: string; readonly port: number };

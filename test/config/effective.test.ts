@@ -209,6 +209,10 @@ export:
     basic_auth:
       username: prometheus
       password: "***"
+  file:
+    path: metrics.jsonl
+    max_mib: 100
+    max_files: 5
 `);
 });
 
@@ -463,6 +467,13 @@ describe("round trip", () => {
           listen: fc.constantFrom({ host: "", port: 0 }, { host: "::1", port: 9464 }, { host: "h", port: 1 }),
           basicAuth: maybe(fc.record({ username: word.filter((own) => !own.includes(":")), password: word })),
           tls: maybe(fc.record({ certFile: filePath, keyFile: filePath })),
+        }),
+      ),
+      file: maybe(
+        fc.record({
+          path: filePath,
+          maxBytes: fc.integer({ min: 1, max: 1_048_576 }).map((mib) => mib * 1_048_576),
+          maxFiles: fc.integer({ min: 1, max: 1_000 }),
         }),
       ),
     }),

@@ -98,6 +98,36 @@ describe("the file", () => {
   });
 });
 
+describe("a file that is to be written", () => {
+  const faultFor = async (written: string): Promise<string> => {
+    await writeFile(at("writes.yaml"), `export:\n  file: { path: "${written}" }\n`);
+    return faultsOf({ file: at("writes.yaml"), env: {} });
+  };
+
+  test("may be there or not, beside the configuration or anywhere", async () => {
+    await writeFile(at("there.jsonl"), "");
+    for (const written of ["there.jsonl", "new.jsonl", "folder/new.jsonl", at("folder/new.jsonl")]) {
+      await writeFile(at("writes.yaml"), `export: { file: { path: "${written}" } }\n`);
+      const { config } = await loadConfig({ file: at("writes.yaml"), env: {} });
+      expect(config.export.file?.path).toBe(written.startsWith("/") ? written : at(written));
+    }
+    expect(existsSync(at("new.jsonl"))).toBe(false);
+  });
+
+  test.each([
+    ["none/m.jsonl", () => `the directory ${at("none")} does not exist: create it`],
+    ["good.yaml/m.jsonl", () => `${at("good.yaml")} is not a directory`],
+    ["good.yaml/none/m.jsonl", () => "a part of the path is not a directory"],
+    ["folder", () => "it is a directory: name a file in it"],
+    ["/dev/null", () => "it is a pipe, a socket or a device"],
+  ])("%s is refused with the place", async (written, reason) => {
+    const file = written.startsWith("/") ? written : at(written);
+    expect(await faultFor(written)).toBe(
+      `${at("writes.yaml")}:2:17: export.file.path: cannot write ${file}: ${reason()}`,
+    );
+  });
+});
+
 describe("a ConfigError says why there is no configuration", () => {
   test.each([
     ["none.yaml", "cannot read: no such file (named by -c)"],

@@ -123,6 +123,7 @@ export:
     listen: "0.0.0.0:80"
     basic_auth: { username: me, password: "a:b" }
     tls: { cert_file: page.pem, key_file: /etc/page.key }
+  file: { path: /var/lib/sockscope/metrics.jsonl, max_mib: 2, max_files: 3 }
 `;
     expect(configOf(text)).toEqual({
       collection: { intervalMs: 20_000, timeoutMs: 5_000 },
@@ -181,6 +182,7 @@ export:
           basicAuth: { username: "me", password: "a:b" },
           tls: { certFile: "page.pem", keyFile: "/etc/page.key" },
         },
+        file: { path: "/var/lib/sockscope/metrics.jsonl", maxBytes: 2_097_152, maxFiles: 3 },
       },
     });
   });

@@ -136,7 +136,9 @@ describe("the JSON schema", () => {
   });
 
   test("has defaults that are the defaults", () => {
-    const withDefaults: Record<string, unknown> = { export: { otlp: {}, prometheus: {} } };
+    const withDefaults: Record<string, unknown> = {
+      export: { otlp: {}, prometheus: {}, file: { path: "f" } },
+    };
     for (const { key, node } of keys) {
       if (node.default === undefined || key.includes("[]") || key.startsWith("export.otlp.tls")) continue;
       let held = withDefaults;
@@ -144,7 +146,9 @@ describe("the JSON schema", () => {
       for (const step of path.slice(0, -1)) held = (held[step] ??= {}) as Record<string, unknown>;
       held[path.at(-1) ?? ""] = node.default;
     }
-    expect(configOf(JSON.stringify(withDefaults))).toEqual(configOf("export: { otlp: {}, prometheus: {} }"));
+    expect(configOf(JSON.stringify(withDefaults))).toEqual(
+      configOf("export: { otlp: {}, prometheus: {}, file: { path: f } }"),
+    );
   });
 });
 

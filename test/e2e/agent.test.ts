@@ -1,9 +1,12 @@
+import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import type { IncomingMessage } from "node:http";
 import { get } from "node:https";
 import { createServer } from "node:net";
+import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { configFile, root, startAgent, startAgentAsNobody } from "../kit/agent.ts";
+import { cleanEnvironment, configFile, followAgent, root, startAgent, startAgentAsNobody } from "../kit/agent.ts";
 import { tellAgentStory } from "../kit/agent-story.ts";
 import { startHttpProxy } from "../kit/http-proxy.ts";
 import { closedPort, openFlow, startEcho } from "../kit/loopback.ts";
@@ -162,6 +165,79 @@ export: { otlp: { endpoint: "http://127.0.0.1:${receiver.port}" }, prometheus: {
     expect(response.resume().statusCode).toBe(200);
     expect(await agent.stop()).toEqual({ code: 0, signal: null });
     expect(agent.raw.join("\n")).not.toContain("secret-of-the-page");
+  });
+
+  test("every tick is a line of the file, which a reload keeps unless its block changes", async () => {
+    using file = configFile("");
+    const folder = dirname(file.path);
+    const text = (more: string): string => `${fast}\nexport: { file: { path: metrics.jsonl${more} } }`;
+    file.write(text(""));
+    await using agent = startAgent(file.path);
+    await agent.logged(new RegExp(`^metrics are written to ${folder}/metrics.jsonl$`));
+    const linesOf = (name: string): string[] => readFileSync(join(folder, name), "utf8").split("\n").slice(0, -1);
+    const count = (): number => (existsSync(join(folder, "metrics.jsonl")) ? linesOf("metrics.jsonl").length : 0);
+    await expect.poll(count, { timeout: 5000 }).toBeGreaterThan(2);
+    const { ino } = statSync(join(folder, "metrics.jsonl"));
+    file.write(`${text("")}\n# reloaded`);
+    agent.child.kill("SIGHUP");
+    await agent.logged(/^reloaded/);
+    file.write(text(", max_files: 2").replace("metrics.jsonl", "other.jsonl"));
+    agent.child.kill("SIGHUP");
+    await expect.poll(() => existsSync(join(folder, "other.jsonl")), { timeout: 5000 }).toBe(true);
+    expect(statSync(join(folder, "metrics.jsonl")).ino).toBe(ino);
+    const before = linesOf("metrics.jsonl");
+    expect(await agent.stop()).toEqual({ code: 0, signal: null });
+    expect(linesOf("metrics.jsonl")).toEqual(before);
+    const times = [...before, ...linesOf("other.jsonl")].map((line) => /"timeUnixNano":"(\d+)"/.exec(line)?.[1] ?? "");
+    expect(times).toEqual(times.toSorted());
+    expect(new Set(times).size).toBe(times.length);
+    for (const line of before)
+      expect(line).toMatch(/^\{"resourceMetrics":.*"name":"system\.network\.connection\.count".*\}$/);
+    expect(agent.lines.filter(({ message }) => /cannot write|written again/.test(message))).toEqual([]);
+  });
+
+  test.skipIf(!isRoot)("a folder that is not for its user: exit 2, the place and the remedy", async () => {
+    using file = configFile("export: { file: { path: metrics.jsonl } }");
+    await using agent = startAgentAsNobody(file.path);
+    expect(await agent.exited).toEqual({ code: 2, signal: null });
+    expect(agent.raw.at(-1)).toBe(
+      `${file.path}:1:25: export.file.path: cannot write ${dirname(file.path)}/metrics.jsonl: permission denied: let the user that sockscope runs as write there`,
+    );
+  });
+
+  test.skipIf(!isRoot)("a full disk costs one line when it is full and one when it is not, and no tick", async () => {
+    using file = configFile("");
+    const disk = join(dirname(file.path), "disk");
+    mkdirSync(disk);
+    file.write(`${fast}\n${page.replace("export: {", "export: { file: { path: disk/metrics.jsonl },")}`);
+    const script = 'mount -t tmpfs -o size=256k tmpfs "$0" && exec "$1" "$2" run -c "$3" --log-format json';
+    const main = join(root, "src/main.ts");
+    await using agent = followAgent(
+      spawn("unshare", ["-m", "sh", "-c", script, disk, process.execPath, main, file.path], {
+        env: cleanEnvironment(),
+        stdio: ["ignore", "inherit", "pipe"],
+      }),
+    );
+    const url = await agent.pageUrl();
+    expect((await agent.logged(/ENOSPC/)).message).toBe(
+      `cannot write ${disk}/metrics.jsonl (ENOSPC): its metrics are lost until it can`,
+    );
+    const health = await fetch(`${url}/healthz`);
+    expect([health.status, await health.text()]).toEqual([503, `cannot write ${disk}/metrics.jsonl (ENOSPC)\n`]);
+    expect((await fetch(`${url}/livez`)).status).toBe(200);
+    // The agent's own view of its mounts.
+    const seen = `/proc/${agent.child.pid}/root${disk}/metrics.jsonl`;
+    const lines = readFileSync(seen, "utf8").split("\n");
+    expect(lines.pop()).toBe("");
+    for (const line of lines) expect(() => void JSON.parse(line)).not.toThrow();
+    rmSync(seen);
+    await agent.logged(/metrics\.jsonl is written again; \d+ ticks? w/);
+    expect((await fetch(`${url}/healthz`)).status).toBe(200);
+    expect(await agent.stop()).toEqual({ code: 0, signal: null });
+    const about = agent.lines.filter(
+      ({ message }) => message.includes("metrics.jsonl") && !message.startsWith("metrics are"),
+    );
+    expect(about.slice(0, 2).map(({ level }) => level)).toEqual(["warn", "info"]);
   });
 
   test("a reload selects other sockets, and calls networks by other names", async () => {
