@@ -2,6 +2,7 @@ import { setTimeout } from "node:timers/promises";
 import { createDeliveryPart } from "./collect/delivery.ts";
 import type { ProbesPart } from "./collect/probes.ts";
 import { type CoreOptions, createCore, now, reasonOf } from "./core.ts";
+import { createConsole, type Console, type ConsoleOptions } from "./export/console.ts";
 import { OtlpDestinations } from "./export/otlp-destinations.ts";
 import { createPage, type Health, type Page } from "./export/page.ts";
 import { createOtlpFile, type OtlpFile } from "./export/otlp-file.ts";
@@ -25,8 +26,13 @@ export type Agent = {
   stop(): Promise<void>;
 };
 
+export type AgentOptions = CoreOptions & {
+  /** Where `export.console` prints. */
+  readonly stdout: Pick<ConsoleOptions, "out" | "color">;
+};
+
 /** Starts the agent. Throws `FatalError` where the page's port cannot be had; nothing runs then. */
-export const startAgent = async (options: CoreOptions): Promise<Agent> => {
+export const startAgent = async (options: AgentOptions): Promise<Agent> => {
   const { version, log } = options;
   let config = options.config;
   /** As the file has it, with what waits for a restart. */
@@ -34,6 +40,7 @@ export const startAgent = async (options: CoreOptions): Promise<Agent> => {
   let latest: { readonly snapshot: Snapshot; readonly at: number } | undefined;
   let page: Page | undefined;
   let file: OtlpFile | undefined;
+  let printer: Console | undefined;
   let schedule: Schedule | undefined;
   const started = now();
   const userAgent = `sockscope/${version} OTel-OTLP-Exporter-JavaScript/${version}`;
@@ -63,6 +70,7 @@ export const startAgent = async (options: CoreOptions): Promise<Agent> => {
   const consume = async (snapshot: Snapshot): Promise<void> => {
     latest = { snapshot, at: now() };
     file?.export(snapshot);
+    printer?.export(snapshot);
     await destinations.export(snapshot, AbortSignal.timeout(config.collection.timeoutMs));
   };
 
@@ -73,6 +81,11 @@ export const startAgent = async (options: CoreOptions): Promise<Agent> => {
     // Two of them would take turns with one file.
     await file?.shutdown(AbortSignal.timeout(farewellMs));
     file = next.export.file && createOtlpFile({ ...next.export.file, log });
+  };
+
+  const setConsole = async ({ export: { console: format } }: Config): Promise<void> => {
+    await printer?.shutdown(AbortSignal.timeout(farewellMs));
+    printer = format && createConsole({ ...options.stdout, format, log });
   };
 
   const setTargets = async ({ probes }: Config, fresh: boolean): Promise<void> => {
@@ -115,7 +128,7 @@ export const startAgent = async (options: CoreOptions): Promise<Agent> => {
       );
     }
     if (to.file !== undefined) log("info", `metrics are written to ${to.file.path}`);
-    if (to.otlp.length === 0 && page === undefined && to.file === undefined)
+    if (to.otlp.length === 0 && page === undefined && to.file === undefined && to.console === undefined)
       log("warn", "nobody can see the metrics: set export.prometheus.listen, or one of those");
   };
 
@@ -141,6 +154,7 @@ export const startAgent = async (options: CoreOptions): Promise<Agent> => {
     createDeliveryPart(() => destinations.stats()),
   );
   await setFile(config);
+  await setConsole(config);
   await setTargets(config, true);
   announce();
   void core.telemetry.collectNow();
@@ -159,6 +173,7 @@ export const startAgent = async (options: CoreOptions): Promise<Agent> => {
       if (sourceKeys.some((key) => !same(old[key], config[key]))) await core.setSources(config);
       destinations.replace(config.export.otlp, AbortSignal.timeout(farewellMs), core.lockFile);
       if (!same(old.export.file, config.export.file)) await setFile(config);
+      if (old.export.console !== config.export.console) await setConsole(config);
       if (!same(old.export.prometheus, config.export.prometheus)) await replacePage(old, config);
       await setTargets(config, old.probes.concurrency !== config.probes.concurrency);
       log("info", `reloaded: ${countTargets(config.probes.targets.length)}`);
@@ -168,7 +183,7 @@ export const startAgent = async (options: CoreOptions): Promise<Agent> => {
       const over = setTimeout(farewellMs, undefined, { ref: false });
       await schedule?.stop();
       await Promise.race([core.telemetry.shutdown(), over]);
-      await Promise.all([destinations.shutdown(farewell), file?.shutdown(farewell)]);
+      await Promise.all([destinations.shutdown(farewell), file?.shutdown(farewell), printer?.shutdown(farewell)]);
       await page?.close();
       await core.close();
     },

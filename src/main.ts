@@ -65,7 +65,16 @@ const run = async (command: CommandOf<"run">): Promise<number> => {
   for (const note of notes) log("info", note);
   log("info", `configuration: ${file}`);
   const stopped = stopSignal();
-  const starting = startAgent({ config, file, version: version(), log });
+  const { stdout } = process;
+  // It concerns the console only, which says so.
+  stdout.off("error", endWithReader).on("error", () => undefined);
+  const starting = startAgent({
+    config,
+    file,
+    version: version(),
+    log,
+    stdout: { out: stdout, color: !process.env["NO_COLOR"] },
+  });
   const apply = async (next: Config): Promise<void> => (await starting).reload(next);
   const watch = watchTargets({ loaded, load, log, apply });
   process.on("SIGHUP", () => void watch.reload());
@@ -75,6 +84,8 @@ const run = async (command: CommandOf<"run">): Promise<number> => {
   log("info", `${signal}: stopping`);
   await watch.stop();
   await agent.stop();
+  // Who does not read what is printed does not hold the process.
+  if (stdout.writableLength > 0) process.stderr.write("", () => process.exit(0));
   return 0;
 };
 
@@ -170,8 +181,9 @@ const report = (error: unknown): number => {
   return error instanceof ConfigError || error instanceof UsageError ? 2 : 1;
 };
 
-// A reader such as `head` that has seen enough is no error.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+/** A reader such as `head` that has seen enough is no error. */
+const endWithReader = (error: NodeJS.ErrnoException): void => process.exit(error.code === "EPIPE" ? 0 : 1);
+process.stdout.on("error", endWithReader);
 
 const main = async (): Promise<number> => execute(parseCommand(process.argv.slice(2)));
 

@@ -44,5 +44,6 @@ export const defaults = {
     newestFirst: false,
   },
   file: { maxMib: 100, maxFiles: 5 },
+  console: "table",
   listen: { host: "127.0.0.1", port: 9464 },
 } as const;

@@ -126,7 +126,7 @@ const fileIn = ({ path, maxBytes, maxFiles }: FileConfig): YamlMap => ({
 /** The effective configuration as a file that sockscope reads; passwords and the value of every header are masked. */
 export const renderEffective = (config: Config): string => {
   const { collection, resource, paths, networks, probes, sockets, host } = config;
-  const { otlp, prometheus, file } = config.export;
+  const { otlp, prometheus, file, console } = config.export;
   const single = otlp.length === 1 ? otlp[0] : undefined;
   return renderYaml({
     collection: { interval: formatDuration(collection.intervalMs), timeout: formatDuration(collection.timeoutMs) },
@@ -160,6 +160,7 @@ export const renderEffective = (config: Config): string => {
       ...(otlp.length === 0 ? {} : { otlp: single === undefined ? otlp.map(otlpIn) : otlpIn(single) }),
       ...(prometheus === undefined ? {} : { prometheus: prometheusIn(prometheus) }),
       ...(file === undefined ? {} : { file: fileIn(file) }),
+      ...(console === undefined ? {} : { console: { format: console } }),
     },
   });
 };

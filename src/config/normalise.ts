@@ -3,6 +3,7 @@ import type { z } from "zod";
 import type { Attributes } from "../model/columns.ts";
 import {
   type Config,
+  type ConsoleFormat,
   type FileConfig,
   flowFamilies,
   type FlowFamily,
@@ -211,6 +212,12 @@ const fileOf = (file: File, name: string): FileConfig | undefined => {
   );
 };
 
+const consoleOf = (file: File): ConsoleFormat | undefined => {
+  const own = file.export?.console;
+  if (own === undefined || own === false) return undefined;
+  return (own === true ? undefined : own.format) ?? defaults.console;
+};
+
 const isLoopback = (host: string): boolean =>
   host === "localhost" || host === "::1" || (isIPv4(host) && host.startsWith("127."));
 
@@ -254,6 +261,7 @@ export const normalise = (
       otlp: destinationsOf(file, path, environment, choose, notes),
       prometheus: prometheusOf(file, path),
       file: fileOf(file, path),
+      console: consoleOf(file),
     },
   };
   notes.push(...pageNotes(config.export.prometheus), ...targetNotes(targets, config.probes.targets, inherited));

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { temporalities } from "../model/columns.ts";
 import {
   compressions,
+  consoleFormats,
   eventModes,
   type FlowFamily,
   groupAttributeNames,
@@ -361,6 +362,14 @@ const file = block({
   max_files: optional(whole(1, 1_000), "Files that are kept, with the one that is written.", defaults.file.maxFiles),
 });
 
+const consoleBlock = block({
+  format: optional(
+    oneOf(consoleFormats),
+    "A table for people, OTLP JSON lines, or the Prometheus text format.",
+    defaults.console,
+  ),
+});
+
 /** The whole file. */
 export const schema = block({
   collection: optional(collection, "When sockscope looks."),
@@ -387,6 +396,7 @@ export const schema = block({
         file,
         "A file to which run appends every tick as OTLP JSON lines, which the collector's otlpjsonfile receiver reads.",
       ),
+      console: optional(onOffOr(consoleBlock), "Prints every tick of run to stdout. Off without this key."),
     }),
     "Where the metrics go.",
   ),

@@ -1,7 +1,7 @@
 import { styleText } from "node:util";
 import type { Attributes, AttributeSet, Snapshot } from "../model/columns.ts";
 import { type Phase, phases } from "../model/outcome.ts";
-import { attributeOf, figuresOf, readingsOf, type Source } from "./figures.ts";
+import { attributeOf, figuresOf, firstOf, readingsOf, type Source, type Steps, takeAll } from "./figures.ts";
 import {
   bracketHost,
   byText,
@@ -24,9 +24,9 @@ const targetUrl = (values: Attributes): string => {
 /** Runs of one target that ended in the same way. */
 type Ending = { readonly outcome: string; readonly error: string; readonly phase: string; readonly runs: number };
 
-const endingsBySet = (snapshot: Snapshot): ReadonlyMap<AttributeSet, readonly Ending[]> => {
+function* endingsBySet(snapshot: Snapshot): Steps<ReadonlyMap<AttributeSet, readonly Ending[]>> {
   const endings = new Map<AttributeSet, Ending[]>();
-  for (const reading of readingsOf(snapshot, "sockscope.probe.runs")) {
+  yield* takeAll(readingsOf(snapshot, "sockscope.probe.runs"), (reading) => {
     const ending = {
       outcome: String(attributeOf(reading, "sockscope.probe.outcome")),
       error: String(attributeOf(reading, "error.type") ?? absent),
@@ -34,9 +34,9 @@ const endingsBySet = (snapshot: Snapshot): ReadonlyMap<AttributeSet, readonly En
       runs: reading.value,
     };
     endings.set(reading.set, [...(endings.get(reading.set) ?? []), ending]);
-  }
+  });
   return endings;
-};
+}
 
 /** The most frequent ending that fits what `up` says now: counters do not tell which run was the last. */
 const endingOf = (endings: readonly Ending[], up: number | undefined): Omit<Ending, "runs"> => {
@@ -55,10 +55,12 @@ const phaseFigure = (phase: Phase) =>
 
 const secondsOfDay = 86_400;
 
-/** One row a target, or an address of one, by name. */
-export const probesSection = (snapshot: Snapshot, color: boolean): Section => {
-  const endings = endingsBySet(snapshot);
-  const series = figuresOf(snapshot, {
+type FiguresOf<M> = M extends ReadonlyMap<AttributeSet, infer F> ? F : never;
+
+/** One row a target, or an address of one, by name; where not all are shown, those that are not up come first. */
+export function* probesSection(snapshot: Snapshot, color: boolean, mostRows: number): Steps<Section> {
+  const endings = yield* endingsBySet(snapshot);
+  const series = yield* figuresOf(snapshot, {
     up: ["sockscope.probe.up"],
     runs: ["sockscope.probe.runs"],
     latency: ["sockscope.probe.latency"],
@@ -71,23 +73,30 @@ export const probesSection = (snapshot: Snapshot, color: boolean): Section => {
     lost: ["sockscope.probe.packets.lost"],
     expiry: ["sockscope.probe.tls.certificate.expiry"],
   });
-  const rows = [...series]
-    .map(([set, { values, figures }]) => {
-      const name = textOf(values, "sockscope.probe.name");
-      const url = targetUrl(values);
-      const { sent = 0, lost = 0, expiry } = figures;
-      return {
-        ...figures,
-        ...endingOf(endings.get(set) ?? [], figures.up),
-        // A target without a name of its own is named by its URL.
-        name: name === url ? absent : name,
-        url,
-        address: textOf(values, "network.peer.address"),
-        loss: sent > 0 ? (100 * lost) / sent : undefined,
-        days: expiry === undefined ? undefined : expiry / secondsOfDay,
-      };
-    })
-    .sort((a, b) => byText(a.name, b.name) || byText(a.url, b.url) || byText(a.address, b.address));
+  const rowOf = ([set, { values, figures }]: readonly [AttributeSet, FiguresOf<typeof series>]) => {
+    const name = textOf(values, "sockscope.probe.name");
+    const url = targetUrl(values);
+    const { sent = 0, lost = 0, expiry } = figures;
+    return {
+      ...figures,
+      ...endingOf(endings.get(set) ?? [], figures.up),
+      // A target without a name of its own is named by its URL.
+      name: name === url ? absent : name,
+      url,
+      address: textOf(values, "network.peer.address"),
+      loss: sent > 0 ? (100 * lost) / sent : undefined,
+      days: expiry === undefined ? undefined : expiry / secondsOfDay,
+    };
+  };
+  type Row = ReturnType<typeof rowOf>;
+  const byName = (a: Row, b: Row): number =>
+    byText(a.name, b.name) || byText(a.url, b.url) || byText(a.address, b.address);
+  const hidden = series.size - mostRows;
+  const all = series.entries().map(rowOf);
+  const rows =
+    hidden > 0
+      ? yield* firstOf(all, (a, b) => (a.up ?? 0) - (b.up ?? 0) || byName(a, b), mostRows)
+      : [...all].sort(byName);
   const outcomes: Column = textColumn("outcome", rows, "outcome");
   return {
     title: "Probes",
@@ -104,5 +113,6 @@ export const probesSection = (snapshot: Snapshot, color: boolean): Section => {
       { ...millisecondColumn("tcp rtt", rows, "rtt"), optional: true },
       ...phases.map((phase) => ({ ...millisecondColumn(phase, rows, phase), optional: true })),
     ],
+    more: hidden > 0 ? `... and ${hidden} more targets` : undefined,
   };
-};
+}

@@ -1,5 +1,5 @@
 import type { Attributes, Snapshot } from "../model/columns.ts";
-import { attributeOf, figuresOf, readingsOf } from "./figures.ts";
+import { attributeOf, figuresOf, firstOf, readingsOf, type Steps } from "./figures.ts";
 import {
   byteColumns,
   byText,
@@ -59,8 +59,8 @@ const endpointOf = (values: Attributes): string => {
 };
 
 /** One row a group, by bytes. */
-export const flowsSection = (snapshot: Snapshot): Section => {
-  const series = figuresOf(snapshot, {
+export function* flowsSection(snapshot: Snapshot): Steps<Section> {
+  const series = yield* figuresOf(snapshot, {
     count: ["sockscope.flow.count"],
     sent: ["sockscope.flow.io", { "network.io.direction": "transmit" }],
     received: ["sockscope.flow.io", { "network.io.direction": "receive" }],
@@ -68,16 +68,18 @@ export const flowsSection = (snapshot: Snapshot): Section => {
     rtt: ["sockscope.flow.rtt"],
     cwnd: ["sockscope.flow.cwnd"],
   });
-  const rows = [...series.values()]
-    .map(({ values, figures }) => ({
-      ...figures,
-      role: textOf(values, "sockscope.flow.role"),
-      endpoint: endpointOf(values),
-      executable: textOf(values, "process.executable.name"),
-      bytes: (figures.sent ?? 0) + (figures.received ?? 0),
-    }))
-    .sort((a, b) => b.bytes - a.bytes || (b.count ?? 0) - (a.count ?? 0) || byText(a.endpoint, b.endpoint));
-  const top = rows.slice(0, topRows);
+  const rows = series.values().map(({ values, figures }) => ({
+    ...figures,
+    role: textOf(values, "sockscope.flow.role"),
+    endpoint: endpointOf(values),
+    executable: textOf(values, "process.executable.name"),
+    bytes: (figures.sent ?? 0) + (figures.received ?? 0),
+  }));
+  const top = yield* firstOf(
+    rows,
+    (a, b) => b.bytes - a.bytes || (b.count ?? 0) - (a.count ?? 0) || byText(a.endpoint, b.endpoint),
+    topRows,
+  );
   return {
     title: "Flows",
     columns: [
@@ -90,9 +92,9 @@ export const flowsSection = (snapshot: Snapshot): Section => {
       millisecondColumn("rtt", top, "rtt"),
       { ...countColumn("cwnd", top, "cwnd"), optional: true },
     ],
-    more: more(rows.length, "groups"),
+    more: more(series.size, "groups"),
   };
-};
+}
 
 type PortRow = { readonly port: number; readonly address: string; readonly drops?: number; readonly queue?: number };
 
@@ -106,14 +108,14 @@ const portOf = (values: Attributes): { port: number; address: string } => ({
 });
 
 /** One row a listening address. */
-export const listenersSection = (snapshot: Snapshot): Section => {
-  const series = figuresOf(snapshot, {
+export function* listenersSection(snapshot: Snapshot): Steps<Section> {
+  const series = yield* figuresOf(snapshot, {
     queue: ["sockscope.listener.accept_queue.usage"],
     limit: ["sockscope.listener.accept_queue.limit"],
     drops: ["sockscope.listener.drops"],
   });
-  const rows = [...series.values()].map(({ values, figures }) => ({ ...figures, ...portOf(values) })).sort(byTrouble);
-  const top = rows.slice(0, topRows);
+  const rows = series.values().map(({ values, figures }) => ({ ...figures, ...portOf(values) }));
+  const top = yield* firstOf(rows, byTrouble, topRows);
   return {
     title: "Listeners",
     columns: [
@@ -122,13 +124,13 @@ export const listenersSection = (snapshot: Snapshot): Section => {
       countColumn("limit", top, "limit"),
       countColumn("drops", top, "drops"),
     ],
-    more: more(rows.length, "listeners"),
+    more: more(series.size, "listeners"),
   };
-};
+}
 
 /** Sockets that are neither TCP nor UDP, and what they dropped; types and states without a socket are left out. */
-export const socketsSection = (snapshot: Snapshot): Section => {
-  const series = figuresOf(snapshot, { count: ["sockscope.socket.count"], drops: ["sockscope.socket.drops"] });
+export function* socketsSection(snapshot: Snapshot): Steps<Section> {
+  const series = yield* figuresOf(snapshot, { count: ["sockscope.socket.count"], drops: ["sockscope.socket.drops"] });
   const rows = [...series.values()]
     .map(({ values, figures }) => ({
       ...figures,
@@ -151,17 +153,17 @@ export const socketsSection = (snapshot: Snapshot): Section => {
       countColumn("drops", rows, "drops"),
     ],
   };
-};
+}
 
 /** One row a bound UDP address. */
-export const udpSection = (snapshot: Snapshot): Section => {
-  const series = figuresOf(snapshot, {
+export function* udpSection(snapshot: Snapshot): Steps<Section> {
+  const series = yield* figuresOf(snapshot, {
     queue: ["sockscope.udp.queue.usage", { "network.io.direction": "receive" }],
     send: ["sockscope.udp.queue.usage", { "network.io.direction": "transmit" }],
     drops: ["sockscope.udp.drops"],
   });
-  const rows = [...series.values()].map(({ values, figures }) => ({ ...figures, ...portOf(values) })).sort(byTrouble);
-  const top = rows.slice(0, topRows);
+  const rows = series.values().map(({ values, figures }) => ({ ...figures, ...portOf(values) }));
+  const top = yield* firstOf(rows, byTrouble, topRows);
   return {
     title: "UDP ports",
     columns: [
@@ -169,6 +171,6 @@ export const udpSection = (snapshot: Snapshot): Section => {
       ...byteColumns([["recv queue", "queue"] as const, ["send queue", "send"] as const], top),
       countColumn("drops", top, "drops"),
     ],
-    more: more(rows.length, "UDP ports"),
+    more: more(series.size, "UDP ports"),
   };
-};
+}

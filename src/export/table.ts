@@ -1,7 +1,7 @@
 import { styleText } from "node:util";
 import type { MetricName } from "../metrics/catalogue.ts";
 import type { Snapshot } from "../model/columns.ts";
-import { attributeOf, readingsOf } from "./figures.ts";
+import { attributeOf, inOneGo, readingsOf, type Steps } from "./figures.ts";
 import { byteColumns, byText, countColumn, textColumn, type Section } from "./section.ts";
 import { probesSection } from "./table-probes.ts";
 import { connectionsSection, flowsSection, listenersSection, socketsSection, udpSection } from "./table-sockets.ts";
@@ -56,18 +56,22 @@ const unreadable = (snapshot: Snapshot): string[] => {
   return sources.length === 0 ? [] : [`Not readable here, the log says why: ${sources.sort().join(", ")}`];
 };
 
+export type TableOptions = {
+  readonly width: number;
+  readonly color: boolean;
+  /** Targets that are shown; all of them by default. */
+  readonly mostTargets?: number;
+};
+
 /** Renders a tick for a person at a terminal: one section a subject, one row a thing, units in the headers. */
-export const renderTable = (
-  snapshot: Snapshot,
-  { width, color }: { readonly width: number; readonly color: boolean },
-): string => {
+export function* tableSteps(snapshot: Snapshot, { width, color, mostTargets = Infinity }: TableOptions): Steps<string> {
   const sections = [
-    probesSection(snapshot, color),
+    yield* probesSection(snapshot, color, mostTargets),
     connectionsSection(snapshot),
-    flowsSection(snapshot),
-    listenersSection(snapshot),
-    udpSection(snapshot),
-    socketsSection(snapshot),
+    yield* flowsSection(snapshot),
+    yield* listenersSection(snapshot),
+    yield* udpSection(snapshot),
+    yield* socketsSection(snapshot),
     hostSection(snapshot),
   ].filter(({ columns }) => columns.some(({ cells }) => cells.length > 0));
   const blocks = sections.map(({ title, columns, more }) => {
@@ -76,4 +80,8 @@ export const renderTable = (
   });
   const notes = [...unreadable(snapshot), ...(blocks.length === 0 ? ["No probe ran, and nothing was read."] : [])];
   return [...blocks, ...notes.map((note) => fit(printable(note), width, 0))].map((block) => `${block}\n`).join("\n");
-};
+}
+
+/** The same in one go. */
+export const renderTable = (snapshot: Snapshot, options: TableOptions): string =>
+  inOneGo(tableSteps(snapshot, options));

@@ -19,6 +19,7 @@ export type Config = {
     readonly otlp: readonly OtlpConfig[];
     readonly prometheus: PrometheusConfig | undefined;
     readonly file: FileConfig | undefined;
+    readonly console: ConsoleFormat | undefined;
   };
 };
 
@@ -199,6 +200,10 @@ export type PrometheusConfig = {
   readonly basicAuth: { readonly username: string; readonly password: string } | undefined;
   readonly tls: { readonly certFile: string; readonly keyFile: string } | undefined;
 };
+
+/** How a tick is printed. */
+export const consoleFormats = ["table", "otlp-json", "prometheus"] as const;
+export type ConsoleFormat = (typeof consoleFormats)[number];
 
 /** A file of OTLP JSON lines, with those that it was before. */
 export type FileConfig = {

@@ -6,6 +6,7 @@ import {
   type OtlpConfig,
   type SelectEntry,
   compressions,
+  consoleFormats,
   eventModes,
   flowFamilies,
   groupAttributeNames,
@@ -213,6 +214,8 @@ export:
     path: metrics.jsonl
     max_mib: 100
     max_files: 5
+  console:
+    format: table
 `);
 });
 
@@ -476,6 +479,7 @@ describe("round trip", () => {
           maxFiles: fc.integer({ min: 1, max: 1_000 }),
         }),
       ),
+      console: fc.constantFrom(undefined, ...consoleFormats),
     }),
   });
 

@@ -84,6 +84,7 @@ const faults: Readonly<Record<string, readonly string[]>> = {
     "2:17: export.file.path: must not be empty",
     "2:30: export.file.max_mib: must be a whole number from 1 to 1048576",
     "2:44: export.file.max_files: must be a whole number from 1 to 1000",
+    "3:22: export.console.format: must be table, otlp-json or prometheus",
   ],
   "bad-page.yaml": [
     "3:29: export.prometheus.basic_auth.username: must be text without a colon and control characters",
@@ -393,7 +394,7 @@ const faults: Readonly<Record<string, readonly string[]>> = {
     '10:3: probes.Interval: unknown key "Interval", did you mean "interval"? allowed: interval, timeout, concurrency, targets_file, targets',
     '12:11: export.otlp.endpiont: unknown key "endpiont", did you mean "endpoint"? allowed: endpoint, metrics_endpoint, tls, protocol, compression, temporality, headers, timeout, retry_on_failure, sending_queue',
     '12:64: export.otlp.retry_on_failure.max_intervals: unknown key "max_intervals", did you mean "max_interval"? allowed: initial_interval, multiplier, randomization_factor, max_interval, max_elapsed_time',
-    '13:3: export[""]: unknown key ""; allowed: otlp, prometheus, file',
+    '13:3: export[""]: unknown key ""; allowed: otlp, prometheus, file, console',
   ],
   "bad-yaml-features.yaml": [
     "1:13: collection: no anchor stands before this alias: put text that starts with * in quotes",

@@ -124,6 +124,7 @@ export:
     basic_auth: { username: me, password: "a:b" }
     tls: { cert_file: page.pem, key_file: /etc/page.key }
   file: { path: /var/lib/sockscope/metrics.jsonl, max_mib: 2, max_files: 3 }
+  console: { format: otlp-json }
 `;
     expect(configOf(text)).toEqual({
       collection: { intervalMs: 20_000, timeoutMs: 5_000 },
@@ -183,6 +184,7 @@ export:
           tls: { certFile: "page.pem", keyFile: "/etc/page.key" },
         },
         file: { path: "/var/lib/sockscope/metrics.jsonl", maxBytes: 2_097_152, maxFiles: 3 },
+        console: "otlp-json",
       },
     });
   });
@@ -199,6 +201,17 @@ export:
     expect(config.sockets === "off").toBe(!on);
     expect(config.host.sockstat).toBe(on);
     expect(configOf(`host: { sockstat: ${written} }`).host.sockstat).toBe(on);
+  });
+
+  test.each([
+    ["on", "table"],
+    ["true", "table"],
+    ["{}", "table"],
+    ["{ format: prometheus }", "prometheus"],
+    ["off", undefined],
+    ["false", undefined],
+  ])("the console is %s", (written, format) => {
+    expect(configOf(`export: { console: ${written} }`).export.console).toBe(format);
   });
 
   test.each([

@@ -137,7 +137,7 @@ describe("the JSON schema", () => {
 
   test("has defaults that are the defaults", () => {
     const withDefaults: Record<string, unknown> = {
-      export: { otlp: {}, prometheus: {}, file: { path: "f" } },
+      export: { otlp: {}, prometheus: {}, file: { path: "f" }, console: {} },
     };
     for (const { key, node } of keys) {
       if (node.default === undefined || key.includes("[]") || key.startsWith("export.otlp.tls")) continue;
@@ -147,7 +147,7 @@ describe("the JSON schema", () => {
       held[path.at(-1) ?? ""] = node.default;
     }
     expect(configOf(JSON.stringify(withDefaults))).toEqual(
-      configOf("export: { otlp: {}, prometheus: {}, file: { path: f } }"),
+      configOf("export: { otlp: {}, prometheus: {}, file: { path: f }, console: {} }"),
     );
   });
 });

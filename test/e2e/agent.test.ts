@@ -5,6 +5,7 @@ import type { IncomingMessage } from "node:http";
 import { get } from "node:https";
 import { createServer } from "node:net";
 import { dirname, join } from "node:path";
+import { createInterface } from "node:readline";
 import { describe, expect, test } from "vitest";
 import { cleanEnvironment, configFile, followAgent, root, startAgent, startAgentAsNobody } from "../kit/agent.ts";
 import { tellAgentStory } from "../kit/agent-story.ts";
@@ -238,6 +239,49 @@ export: { otlp: { endpoint: "http://127.0.0.1:${receiver.port}" }, prometheus: {
       ({ message }) => message.includes("metrics.jsonl") && !message.startsWith("metrics are"),
     );
     expect(about.slice(0, 2).map(({ level }) => level)).toEqual(["warn", "info"]);
+  });
+
+  test("every tick is printed, and a reader that goes away ends the printing only", async () => {
+    using file = configFile(
+      `${fast}\nexport: { console: { format: otlp-json }, prometheus: { listen: "127.0.0.1:0" } }`,
+    );
+    const main = join(root, "src/main.ts");
+    const child = spawn(process.execPath, [main, "run", "-c", file.path, "--log-format", "json"], {
+      env: cleanEnvironment(),
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    await using agent = followAgent(child);
+    const url = await agent.pageUrl();
+    const lines: string[] = [];
+    for await (const line of createInterface({ input: child.stdout })) {
+      lines.push(line);
+      if (lines.length === 3) break;
+    }
+    child.stdout.destroy();
+    for (const line of lines) expect(line).toMatch(/^\{"resourceMetrics":\[.*\]\}$/);
+    expect((await agent.logged(/^nothing more is printed/)).message).toBe(
+      "nothing more is printed: stdout is closed (EPIPE)",
+    );
+    expect((await fetch(`${url}/livez`)).status).toBe(200);
+    expect(await agent.stop()).toEqual({ code: 0, signal: null });
+    expect(agent.lines.filter(({ message }) => message.startsWith("nothing more"))).toHaveLength(1);
+  });
+
+  test("a reader of stdout that reads nothing holds up neither ticks nor the end", async () => {
+    using file = configFile(
+      `${fast}\nexport: { console: { format: prometheus }, prometheus: { listen: "127.0.0.1:0" } }`,
+    );
+    const main = join(root, "src/main.ts");
+    const child = spawn(process.execPath, [main, "run", "-c", file.path, "--log-format", "json"], {
+      env: cleanEnvironment(),
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    child.stdout.pause();
+    await using agent = followAgent(child);
+    const url = await agent.pageUrl();
+    expect((await agent.logged(/^whoever reads stdout is too slow/)).level).toBe("warn");
+    expect((await fetch(`${url}/livez`)).status).toBe(200);
+    expect(await agent.stop()).toEqual({ code: 0, signal: null });
   });
 
   test("a reload selects other sockets, and calls networks by other names", async () => {
