@@ -27,6 +27,16 @@ describe("prometheusName", () => {
     ["export.bytes", "By", "counter", "export_bytes_total", "bytes"],
     ["seconds.left", "s", "gauge", "seconds_left", undefined],
     ["requests.total", "{request}", "counter", "requests_total", undefined],
+    // As the probes' metrics have them: what stands in braces is no unit.
+    ["probe.packets.lost", "{packet}", "counter", "probe_packets_lost_total", undefined],
+    ["probe.ttl", "{hop}", "gauge", "probe_ttl", undefined],
+    ["probe.attempts", "{attempt}", "counter", "probe_attempts_total", undefined],
+    ["probe.resolved_addresses", "{address}", "updowncounter", "probe_resolved_addresses", undefined],
+    ["probe.address_changes", "{change}", "counter", "probe_address_changes_total", undefined],
+    ["probe.jitter", "s", "gauge", "probe_jitter_seconds", "seconds"],
+    ["probe.packet.rtt", "s", "histogram", "probe_packet_rtt_seconds", "seconds"],
+    ["probe.certificate.expiry", "s", "gauge", "probe_certificate_expiry_seconds", "seconds"],
+    ["flow.stall.time", "s", "counter", "flow_stall_time_seconds_total", "seconds"],
     ["odd--name..here", "", "gauge", "odd_name_here", undefined],
     ["5xx", "", "gauge", "_5xx", undefined],
   ])("%s (%s, %s) is %s", (name, unit, kind, sample, prometheusUnit) => {
@@ -35,6 +45,11 @@ describe("prometheusName", () => {
       sample,
       unit: prometheusUnit,
     });
+  });
+
+  test("the catalogue has no unit but those whose words are tested here", () => {
+    const units = new Set(Object.keys(catalogue).map((name) => descriptorOf(name as MetricName).unit));
+    expect([...units].filter((unit) => !/^\{[a-z]+\}$/.test(unit)).sort()).toEqual(["By", "By/s", "s"]);
   });
 
   test("no two metrics of the catalogue share a family or a sample", () => {
