@@ -48,8 +48,8 @@ function* piecesOf(snapshot: Snapshot, { format, out, color }: ConsoleOptions): 
       yield "\n";
       return;
     case "otlp-json":
-      for (const request of encodeJsonRequests(snapshot, { maxBytes: jsonBytes, end: "\n" }))
-        yield request?.body.toString();
+      for (const request of encodeJsonRequests(snapshot, { maxBytes: jsonBytes }))
+        yield request && `${Buffer.from(request.body.buffer, request.body.byteOffset, request.body.length)}\n`;
       return;
     default:
       format satisfies never;

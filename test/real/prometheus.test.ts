@@ -10,6 +10,7 @@ import { enterOwnNamespace } from "../kit/own-namespace.ts";
 import { scratchFolder, startProgram } from "../kit/program.ts";
 import { queryNow } from "../kit/promql.ts";
 import { canRun, realParts } from "../kit/real-parts.ts";
+import { tlsFile } from "../kit/tls-files.ts";
 import { fetchText, until } from "../kit/until.ts";
 
 const prometheus = "http://127.0.0.1:9090";
@@ -24,9 +25,9 @@ scrape_configs:
     static_configs: [{ targets: ["${new URL(collectorPage).host}"] }]
 `;
 
-const startPrometheus = (folder: string) => {
+const startPrometheus = (folder: string, scrape = scrapeConfig) => {
   const file = join(folder, "prometheus.yml");
-  writeFileSync(file, scrapeConfig);
+  writeFileSync(file, scrape);
   const args = [
     `--config.file=${file}`,
     `--storage.tsdb.path=${join(folder, "data")}`,
@@ -94,6 +95,36 @@ describe.skipIf(!canRun("otelcol", "prometheus", "promtool"))("Prometheus", () =
     const said = spawnSync(realParts.promtool, ["check", "metrics"], { input: text, encoding: "utf8" });
     expect(said.stdout).toBe("");
     expect(said.stderr.trim().split("\n").sort()).toEqual(Object.keys(forced).sort());
+    expect(await agent.stop()).toEqual({ code: 0, signal: null });
+  });
+
+  test("scrapes a page that has a password and TLS, and no other without them", { timeout: 60_000 }, async () => {
+    using folder = scratchFolder();
+    using config = configFile(`
+collection: { interval: 500ms, timeout: 500ms }
+export:
+  prometheus:
+    listen: 127.0.0.1:9464
+    basic_auth: { username: prometheus, password: "pass:wörd" }
+    tls: { cert_file: ${tlsFile("server.pem")}, key_file: ${tlsFile("server.key")} }
+`);
+    const job = (name: string, password: string): string => `
+  - job_name: ${name}
+    scheme: https
+    tls_config: { ca_file: ${tlsFile("ca.pem")} }
+    basic_auth: { username: prometheus, password: "${password}" }
+    static_configs: [{ targets: ["localhost:9464"] }]`;
+    const scrape = `global: { scrape_interval: 500ms, scrape_timeout: 500ms }
+scrape_configs:${job("right", "pass:wörd")}${job("wrong", "pass")}
+`;
+    await using agent = startAgent(config.path);
+    await agent.logged(/^metrics: https:/);
+    await using program = await startPrometheus(folder.path, scrape);
+    expect(program).toBeDefined();
+    const up = async () =>
+      Object.fromEntries((await queryNow(prometheus, "up")).map(({ labels, value }) => [labels["job"], value]));
+    await until("both have been tried", async () => (await up())["right"] === 1 && "wrong" in (await up()));
+    expect(await up()).toEqual({ right: 1, wrong: 0 });
     expect(await agent.stop()).toEqual({ code: 0, signal: null });
   });
 });
