@@ -49,7 +49,9 @@ function* piecesOf(snapshot: Snapshot, { format, out, color }: ConsoleOptions): 
       return;
     case "otlp-json":
       for (const request of encodeJsonRequests(snapshot, { maxBytes: jsonBytes }))
-        yield request && `${Buffer.from(request.body.buffer, request.body.byteOffset, request.body.length)}\n`;
+        yield (
+          request && `${Buffer.from(request.body.buffer, request.body.byteOffset, request.body.length).toString()}\n`
+        );
       return;
     default:
       format satisfies never;
