@@ -13,6 +13,9 @@ export const atLeast = (text: string, value: number, bar: number, unit: string):
   held: value >= bar,
 });
 
+/** `aim`: what is wanted, where the bar only keeps what has been reached. */
+export const aiming = (figure: Figure, aim: string): Figure => ({ ...figure, text: `${figure.text} (aim: ${aim})` });
+
 /** A figure that nothing is asked of. */
 export const only = (text: string): Figure => ({ text, bar: undefined, held: true });
 
