@@ -33,7 +33,8 @@ const fileFault = async (file: string): Promise<string | undefined> => {
     await access(file, constants.W_OK);
     return undefined;
   } catch (error) {
-    return codeOf(error) === "ENOENT" ? undefined : reasonOf(error);
+    // Of these its folder says more.
+    return ["ENOENT", "ENOTDIR"].includes(codeOf(error)) ? undefined : reasonOf(error);
   }
 };
 
@@ -41,7 +42,7 @@ const fileFault = async (file: string): Promise<string | undefined> => {
 export const outputFaults = async (files: readonly OutputFile[]): Promise<ConfigFault[]> => {
   const faults = await Promise.all(
     files.map(async ({ file, fault }) => {
-      const message = (await folderFault(dirname(file))) ?? (await fileFault(file));
+      const message = (await fileFault(file)) ?? (await folderFault(dirname(file)));
       return message === undefined ? [] : [fault(`cannot write ${file}: ${message}`)];
     }),
   );

@@ -1,6 +1,8 @@
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import { createServer as createTlsServer } from "node:tls";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { flowFamilies } from "../../src/model/config.ts";
 import { configFile, startAgent } from "../kit/agent.ts";
@@ -12,6 +14,7 @@ import { readMetricsDoc } from "../kit/metrics-doc.ts";
 import { enterOwnNamespace } from "../kit/own-namespace.ts";
 import { scratchFolder } from "../kit/program.ts";
 import { canRun } from "../kit/real-parts.ts";
+import { certificateOf } from "../kit/tls-files.ts";
 import { until } from "../kit/until.ts";
 
 const configOf = (targets: readonly string[], groupBy: string, sockets = ""): string => `
@@ -46,8 +49,13 @@ describe.skipIf(!canRun("otelcol"))("the Collector, with the shipped configurati
     const udp = createSocket("udp4").bind(0, "127.0.0.1");
     await once(udp, "listening");
     const up = `{ name: echo, target: "tcp://127.0.0.1:${probed.port}", attributes: { team: edge } }`;
-    const down = `{ name: refusing, target: "tcp://127.0.0.1:${refusing}" }`;
-    using config = configFile(configOf([up, down], "endpoint", everything));
+    const down = `{ name: refusing, target: "tcp://127.0.0.1:${refusing}", attempts: 2 }`;
+    const server = createTlsServer(certificateOf("server"), (socket) => socket.on("error", () => undefined).resume());
+    await once(server.listen(0, "127.0.0.1"), "listening");
+    const { port: securePort } = server.address() as AddressInfo;
+    const secure = `{ name: secure, target: "tcp://127.0.0.1:${securePort}", tls: { insecure_skip_verify: on } }`;
+    const ping = `{ name: ping, target: "icmp://localhost", count: 2, packet_interval: 10ms }`;
+    using config = configFile(configOf([up, down, secure, ping], "endpoint", everything));
     await using collector = await startCollector({ file: join(folder.path, "exported.json") });
     await using agent = startAgent(config.path);
     // A flow that the first dump shows is older than the agent; these count from their first byte.
@@ -55,17 +63,18 @@ describe.skipIf(!canRun("otelcol"))("the Collector, with the shipped configurati
     await using first = await openFlow(echo.port, 10_000);
     await using second = await openFlow(echo.port, 10);
 
-    const server = { sockscope_flow_role: "server", network_local_port: String(echo.port) };
+    const serving = { sockscope_flow_role: "server", network_local_port: String(echo.port) };
     const client = { sockscope_flow_role: "client", network_peer_port: String(echo.port) };
     const bytesOf = (shown: Exposition): (number | undefined)[] =>
-      [server, client].flatMap((end) =>
+      [serving, client].flatMap((end) =>
         ["receive", "transmit"].map((direction) =>
           shown.value("sockscope_flow_io_bytes_total", { ...end, network_io_direction: direction }),
         ),
       );
-    const page = await until("the flows' bytes arrive, and their acknowledgements", async () => {
+    const page = await until("the flows' bytes arrive, and their acknowledgements, and an echo", async () => {
       const now = await collector.page();
-      return bytesOf(now).every((value) => value !== undefined && value >= 10_010) && now;
+      const echoed = now.value("sockscope_probe_ttl", { sockscope_probe_name: "ping" }) === 64;
+      return echoed && bytesOf(now).every((value) => value !== undefined && value >= 10_010) && now;
     });
     // The kernel counts the SYN of the end that opened a connection as an acknowledged byte.
     expect(bytesOf(page)).toEqual([10_010, 10_010, 10_010, 10_010 + 2]);
@@ -112,6 +121,7 @@ describe.skipIf(!canRun("otelcol"))("the Collector, with the shipped configurati
     expect(numbers.filter(Number.isNaN)).toEqual([]);
     expect(page.samples.filter(({ value }) => Number.isNaN(value))).toEqual([]);
     await Promise.all([first.close(), second.close()]);
+    server.close();
     udp.close();
   });
 
