@@ -1,5 +1,7 @@
+import { defaults } from "../../src/config/defaults.ts";
 import { SeriesTable } from "../../src/fold/series.ts";
 import { attributeSet, type Attributes, type Snapshot } from "../../src/model/columns.ts";
+import type { OtlpConfig } from "../../src/model/config.ts";
 
 export const flows = 100_000;
 export const metrics = 6;
@@ -58,4 +60,20 @@ export const snapshotOf = (columns: Snapshot["metrics"], time: number): Snapshot
   resource,
   scope,
   metrics: columns,
+});
+
+/** A destination with the defaults, but for patience with a busy machine. */
+export const destinationOf = (url: string, compression: OtlpConfig["compression"]): OtlpConfig => ({
+  url,
+  compression,
+  tls: undefined,
+  proxy: undefined,
+  protocol: "http/protobuf",
+  headers: {},
+  timeoutMs: 60_000,
+  retry: defaults.otlp.retry,
+  queueBytes: defaults.otlp.queueMib * 1_048_576,
+  newestFirst: false,
+  temporality: "cumulative",
+  storage: undefined,
 });

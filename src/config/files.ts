@@ -1,3 +1,4 @@
+import { codeOf } from "../model/errors.ts";
 import { glob, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type Fault, isFault } from "../text/fault.ts";
@@ -5,9 +6,6 @@ import type { TargetPattern } from "./parse.ts";
 
 /** Why a file cannot be read; `code` is that of the system's error, undefined where its content is at fault. */
 export type ReadFault = Fault & { readonly code?: string | undefined };
-
-const codeOf = (error: unknown): string =>
-  error instanceof Error && "code" in error ? String(error.code) : "an unknown error";
 
 const reasons: Readonly<Record<string, string>> = {
   ENOENT: "no such file",

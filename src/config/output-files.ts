@@ -1,10 +1,7 @@
 import { access, constants, stat } from "node:fs/promises";
 import { dirname } from "node:path";
-import type { ConfigFault } from "../model/errors.ts";
+import { codeOf, type ConfigFault } from "../model/errors.ts";
 import type { OutputFile } from "./parse.ts";
-
-const codeOf = (error: unknown): string =>
-  error instanceof Error && "code" in error ? String(error.code) : "an unknown error";
 
 const reasons: Readonly<Record<string, string>> = {
   ENOTDIR: "a part of the path is not a directory",

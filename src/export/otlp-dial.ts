@@ -1,3 +1,4 @@
+import { codeOf } from "../model/errors.ts";
 import { request as httpRequest } from "node:http";
 import { connect, Socket } from "node:net";
 import { checkServerIdentity, connect as connectTls, type SecureContext } from "node:tls";
@@ -14,9 +15,6 @@ export type Dial = (options: buildConnector.Options, callback: buildConnector.Ca
 
 /** Of no account as long as the connector returns its socket, which undici does not document. */
 const longestDialMs = 60_000;
-
-const codeOf = (error: unknown): string =>
-  error instanceof Error && "code" in error ? String(error.code) : "unknown error";
 
 /** The files of TLS cannot be read or used, for a reason that `code` ends with. */
 class TlsFilesError extends Error {

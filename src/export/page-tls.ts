@@ -1,3 +1,4 @@
+import { codeOf } from "../model/errors.ts";
 import { readFile, stat } from "node:fs/promises";
 import type { Server } from "node:https";
 import { createSecureContext } from "node:tls";
@@ -14,9 +15,6 @@ export const readPair = async ({ certFile, keyFile }: TlsFiles): Promise<Pair> =
   createSecureContext({ cert, key });
   return { cert, key };
 };
-
-const codeOf = (error: unknown): string =>
-  error instanceof Error && "code" in error ? String(error.code) : "an unknown error";
 
 const stampOf = async (file: string): Promise<string> => {
   try {

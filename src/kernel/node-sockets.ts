@@ -1,3 +1,4 @@
+import { codeOf } from "../model/errors.ts";
 import { createSocket } from "node:dgram";
 import { connect, type Socket } from "node:net";
 import type { Dial, Dialled, ProbeSockets, SendPacket, Sent, SocketAddress } from "../model/sources.ts";
@@ -22,9 +23,6 @@ export type OpenProbeSockets = ProbeSockets & {
 const mostReplies = 64;
 const mostBytes = 1_048_576;
 const maxTimerMs = 2 ** 31 - 1;
-
-const codeOf = (error: unknown): string =>
-  error instanceof Error && "code" in error ? String(error.code) : "unknown error";
 
 /** Node's timers count whole milliseconds, and may be early by a part of one. */
 const timer = (deadline: number, now: () => number, passed: (at: number) => void): NodeJS.Timeout =>

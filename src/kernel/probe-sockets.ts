@@ -1,3 +1,4 @@
+import { codeOf } from "../model/errors.ts";
 import { Socket } from "node:net";
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import type { Dial, Dialled, SendPacket, Sent } from "../model/sources.ts";
@@ -54,9 +55,6 @@ const workerOptions = {
 
 /** Orders of a message: taking them takes the time of a connection, and those in flight wait for it. */
 const ordersOfMessage = 16;
-
-const codeOf = (error: unknown): string =>
-  error instanceof Error && "code" in error ? String(error.code) : "unknown error";
 
 /** A socket of Node's that reads nothing, and so hears of no end and no error, before its owner resumes it. */
 const adopt = (fd: number): Socket => {

@@ -1,3 +1,4 @@
+import { codeOf } from "../model/errors.ts";
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import type { Resolve } from "../model/sources.ts";
@@ -74,9 +75,6 @@ const defaultIdleMs = 300_000;
 
 /** Of the threads, what names that were slow the last time may take: those that hang leave room for the others. */
 const slowShare = 0.75;
-
-const codeOf = (error: unknown): string =>
-  error instanceof Error && "code" in error ? String(error.code) : "unknown error";
 
 /** Threads, each in one getaddrinfo(3) at a time; none of them holds the process. */
 const createThreadEngine = (

@@ -38,3 +38,7 @@ export class FatalError extends Error {
 export class SourceError extends Error {
   override readonly name = "SourceError";
 }
+
+/** The code of an error of the system's or Node's, such as ENOENT; `otherwise` of one that has none. */
+export const codeOf = (error: unknown, otherwise = "an unknown error"): string =>
+  error instanceof Error && "code" in error ? String(error.code) : otherwise;

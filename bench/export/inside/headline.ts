@@ -4,14 +4,12 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { setFlagsFromString } from "node:v8";
-import { defaults } from "../../../src/config/defaults.ts";
 import { createTelemetry } from "../../../src/export/otel.ts";
 import { createOtlpDestination } from "../../../src/export/otlp-http.ts";
-import type { OtlpConfig } from "../../../src/model/config.ts";
 import type { Log } from "../../../src/model/log.ts";
 import { median } from "../../bars.ts";
 import { costOf, cpuOf, createPipeline, requestsOf, result } from "../../sockets/inside/pipeline.ts";
-import { resource } from "../load.ts";
+import { destinationOf, resource } from "../load.ts";
 
 const [peer = "", sockets = "0"] = process.argv.slice(2);
 const rounds = 7;
@@ -22,22 +20,7 @@ const sink = spawn(process.execPath, [new URL("sink.ts", import.meta.url).pathna
   stdio: ["pipe", "pipe", "inherit"],
 });
 const [said] = (await once(sink.stdout, "data")) as [Buffer];
-const { otlp } = defaults;
-const config: OtlpConfig = {
-  url: said.toString().trim(),
-  compression: "none",
-  tls: undefined,
-  proxy: undefined,
-  protocol: "http/protobuf",
-  headers: {},
-  timeoutMs: 60_000,
-  retry: otlp.retry,
-  queueBytes: otlp.queueMib * 1_048_576,
-  newestFirst: false,
-  temporality: "cumulative",
-  storage: undefined,
-};
-const destination = createOtlpDestination(config, { log, userAgent: "bench" });
+const destination = createOtlpDestination(destinationOf(said.toString().trim(), "none"), { log, userAgent: "bench" });
 const { collect } = createPipeline("socket", requestsOf(["tcp", "udp"]));
 let points = 0;
 const telemetry = createTelemetry({

@@ -2,14 +2,12 @@
 //   ours.ts URL COMPRESSION
 import { setFlagsFromString } from "node:v8";
 import { inSlices } from "../../../src/collect/reading.ts";
-import { defaults } from "../../../src/config/defaults.ts";
 import { createTelemetry } from "../../../src/export/otel.ts";
 import { createOtlpDestination } from "../../../src/export/otlp-http.ts";
 import { mapLargeBuffers } from "../../../src/kernel/allocator.ts";
 import { loadLibc } from "../../../src/kernel/libc.ts";
-import type { OtlpConfig } from "../../../src/model/config.ts";
 import type { Log } from "../../../src/model/log.ts";
-import { createFlows, resource } from "../load.ts";
+import { createFlows, destinationOf, resource } from "../load.ts";
 import { measureExports } from "./measure.ts";
 
 const [url = "", wanted = "none"] = process.argv.slice(2);
@@ -21,22 +19,7 @@ setFlagsFromString("--optimize-for-size");
 mapLargeBuffers(loadLibc());
 
 const log: Log = (_level, message) => void process.stderr.write(`${message}\n`);
-const { otlp } = defaults;
-const config: OtlpConfig = {
-  url,
-  compression,
-  tls: undefined,
-  proxy: undefined,
-  protocol: "http/protobuf",
-  headers: {},
-  timeoutMs: 60_000,
-  retry: otlp.retry,
-  queueBytes: otlp.queueMib * 1_048_576,
-  newestFirst: false,
-  temporality: "cumulative",
-  storage: undefined,
-};
-const destination = createOtlpDestination(config, { log, userAgent: "bench" });
+const destination = createOtlpDestination(destinationOf(url, compression), { log, userAgent: "bench" });
 const flows = createFlows(Date.now());
 const telemetry = createTelemetry({
   resource,
