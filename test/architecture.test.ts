@@ -34,6 +34,7 @@ const rules: Readonly<Record<string, Rule>> = {
   "export/otlp-wire": { imports: ["model"], pure: true },
   "export/otlp-delta": { imports: ["model"], pure: true },
   "export/otlp-points": { imports: ["model"], pure: true },
+  "export/otlp-buffers": { imports: [], pure: true },
   "export/otlp-attributes": { imports: ["model"], pure: true },
   "export/otlp-response": { imports: ["model"], pure: true },
   "export/otlp-retry": { imports: ["model"], pure: true },
@@ -53,9 +54,10 @@ const rules: Readonly<Record<string, Rule>> = {
   core: { imports: ["model", "config", "kernel", "probe", "collect", "export", "core-sockets"], pure: false },
   agent: { imports: ["model", "probe", "collect", "export", "core"], pure: false },
   once: { imports: ["model", "kernel", "probe", "core"], pure: false },
+  heap: { imports: [], pure: false },
   commands: { imports: ["model"], pure: true },
   cli: { imports: ["model", "commands", "text"], pure: true },
-  main: { imports: ["model", "metrics", "config", "export", "agent", "once", "cli"], pure: false },
+  main: { imports: ["model", "metrics", "config", "export", "agent", "once", "cli", "heap"], pure: false },
 };
 
 /** Packages and modules with one home each. */

@@ -6,6 +6,7 @@ import type { Compression, OtlpConfig, OtlpProtocol } from "../model/config.ts";
 import type { Log } from "../model/log.ts";
 import { orAborted } from "./otlp-abort.ts";
 import { Deltas } from "./otlp-delta.ts";
+import { RequestBuffers } from "./otlp-buffers.ts";
 import { encodeJsonRequests } from "./otlp-json.ts";
 import { type EncodedRequest, encodeRequests } from "./otlp-protobuf.ts";
 import { RequestQueue } from "./otlp-queue.ts";
@@ -68,6 +69,7 @@ const inTurns = async <T>(work: Generator<undefined, T>): Promise<T> => {
 /** A destination of OTLP requests: what is exported is encoded slice by slice, queued and sent in order. */
 export class OtlpDestination {
   readonly #parts: DestinationParts;
+  readonly #buffers: RequestBuffers;
   readonly #queue: RequestQueue;
   readonly #storage: OtlpStorage | undefined;
   readonly #sender: OtlpSender;
@@ -94,6 +96,7 @@ export class OtlpDestination {
       // What the one before was given comes first.
       if (predecessor !== undefined && inherited !== undefined) this.#encoding = predecessor.#encoding;
     }
+    this.#buffers = new RequestBuffers(parts.maxRequestBytes);
     this.#queue = new RequestQueue(config.queueBytes, config.newestFirst);
     this.#storage = this.#openStorage();
     this.#sender = new OtlpSender({
@@ -104,6 +107,7 @@ export class OtlpDestination {
       counts: this.#counts,
       report,
       clocks,
+      aheadBytes: 2 * parts.maxRequestBytes,
     });
   }
 
@@ -159,7 +163,7 @@ export class OtlpDestination {
     await (signal === undefined ? ready : orAborted(ready, signal).catch(() => undefined));
     const { config, maxRequestBytes: maxBytes } = this.#parts;
     const wanted = this.#deltas === undefined ? snapshot : await inTurns(this.#deltas.of(snapshot));
-    const steps = encoders[config.protocol](wanted, { maxBytes });
+    const steps = encoders[config.protocol](wanted, { maxBytes, buffers: this.#buffers });
     for (let step = steps.next(); ; step = steps.next()) {
       if (step.done === true) {
         this.#counts.dropped.too_large += step.value;
@@ -170,10 +174,15 @@ export class OtlpDestination {
     }
   }
 
-  async #store({ body, points }: EncodedRequest, signal: AbortSignal | undefined): Promise<void> {
-    const { compression: encoding, protocol } = this.#parts.config;
-    const content: Content = { body: await compressors[encoding](body), encoding, protocol };
-    const bytes = this.#storage === undefined ? content.body.length : diskBytes(content.body.length);
-    await this.#sender.enqueue({ content, bytes, points }, signal);
+  async #store({ body, points, release }: EncodedRequest, signal: AbortSignal | undefined): Promise<void> {
+    const { config, maxRequestBytes } = this.#parts;
+    const { compression: encoding, protocol } = config;
+    const isKept = encoding === "none" && body.length > maxRequestBytes / 2;
+    const wanted = encoding === "none" && !isKept ? new Uint8Array(body) : await compressors[encoding](body);
+    if (!isKept) release?.();
+    const content: Content = { body: wanted, encoding, protocol };
+    const bytes = this.#storage === undefined ? wanted.length : diskBytes(wanted.length);
+    const whenDelivered = isKept && this.#storage === undefined ? release : undefined;
+    await this.#sender.enqueue({ content, bytes, points, release: whenDelivered }, signal);
   }
 }

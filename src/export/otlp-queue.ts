@@ -7,6 +7,8 @@ export type StoredRequest = {
   /** What it takes of the queue. */
   readonly bytes: number;
   readonly points: number;
+  /** Gives the memory of its content to another; for when it is delivered, and so read to its end. */
+  readonly release?: (() => void) | undefined;
   /** Monotonic ms, set by the sender. */
   firstAttemptMs?: number;
   /** Its name on disk, set by the storage. */

@@ -36,6 +36,8 @@ type SenderParts = {
   readonly counts: DeliveryCounts;
   readonly report: DeliveryReport;
   readonly clocks: Clocks;
+  /** What is queued at most while the destination takes it: more would only be memory. */
+  readonly aheadBytes: number;
 };
 
 /** Delivers the requests of a queue, one at a time and in its order, until it is closed. */
@@ -56,8 +58,8 @@ export class OtlpSender {
   }
 
   /**
-   * Queues a request, and resolves when it is stored, too. Waits for room as long as the destination takes requests and
-   * the signal allows; otherwise the oldest are dropped for it.
+   * Queues a request, and resolves when it is stored, too. Waits for others to be sent as long as the destination takes
+   * requests and the signal allows; otherwise the oldest are dropped for it where there is no room.
    */
   async enqueue(request: StoredRequest, signal: AbortSignal | undefined): Promise<void> {
     const { queue, counts, storage } = this.#parts;
@@ -110,8 +112,9 @@ export class OtlpSender {
   }
 
   #isWorthWaiting(size: number, signal: AbortSignal | undefined): boolean {
-    const { queue } = this.#parts;
-    if (queue.hasRoom(size) || size > queue.maxBytes) return false;
+    const { queue, aheadBytes } = this.#parts;
+    const fits = queue.hasRoom(size) && (queue.length === 0 || queue.bytes + size <= aheadBytes);
+    if (fits || size > queue.maxBytes) return false;
     return this.#failures === 0 && !this.#isClosed && signal?.aborted !== true;
   }
 
@@ -182,6 +185,7 @@ export class OtlpSender {
       counts.sentBytes += body.length;
       counts.lastSuccessMs = clocks.now();
       report.delivered(verdict, queue.length);
+      request.release?.();
     } else {
       counts.dropped.refused += request.points;
       report.refused(verdict);
