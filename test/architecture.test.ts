@@ -27,6 +27,8 @@ const rules: Readonly<Record<string, Rule>> = {
   "config/watch": { imports: ["model", "text"], pure: false },
   kernel: { imports: ["model", "netlink", "text"], pure: false },
   tls: { imports: ["model"], pure: false },
+  cluster: { imports: ["model", "tls"], pure: false },
+  "cluster/election": { imports: ["model"], pure: true },
   probe: { imports: ["model", "text", "tls"], pure: false },
   collect: { imports: ["model", "metrics", "netlink", "text", "select", "fold"], pure: false },
   export: { imports: ["model", "metrics", "tls"], pure: false },
