@@ -14,8 +14,12 @@ import type { DialOrder, Job, Workshop } from "./socket-job.ts";
 const types = { stream: SOCK_STREAM, datagram: SOCK_DGRAM, packet: SOCK_SEQPACKET };
 
 /** Starts to connect. Throws `SocketError` where that could not begin. */
-export const startDial = (order: DialOrder, job: Job, { calls, encode, now, watch, end, fail }: Workshop): void => {
-  const { to, type, source, deadline, keep } = order;
+export const startDial = (
+  order: DialOrder,
+  job: Job,
+  { calls, encode, now, permits, watch, end, fail }: Workshop,
+): void => {
+  const { to, type, source, deadline, keep, permit } = order;
   const inet = "path" in to ? undefined : to;
 
   const connected = (at: number, rtt: number | undefined): void => {
@@ -40,7 +44,7 @@ export const startDial = (order: DialOrder, job: Job, { calls, encode, now, watc
   // Before connect(2), so that nothing stands between it and the wait. A unix socket is connected at once.
   if (inet !== undefined) watch(job, EPOLLOUT);
   job.startedAt = now();
-  if (job.startedAt >= deadline) return end(job, { kind: "late" });
+  if (job.startedAt >= deadline || !permits(permit)) return end(job, { kind: "late" });
   const errno = calls.connect(job.fd, name);
   if (errno === EINPROGRESS) return;
   const at = now();

@@ -1,4 +1,5 @@
 import { codeOf } from "../model/errors.ts";
+import type { Permits } from "./boot-clock.ts";
 import { createSocket } from "node:dgram";
 import { connect, type Socket } from "node:net";
 import type { Dial, Dialled, ProbeSockets, SendPacket, Sent, SocketAddress } from "../model/sources.ts";
@@ -52,7 +53,7 @@ const metItself = (socket: Socket): boolean =>
  * TCP, UDP and unix stream sockets by node:net and node:dgram; whatever else is asked for fails with ENOTSUP. Times
  * are those of the event loop, and there is no RTT and no TTL.
  */
-export const createNodeSockets = (now: () => number): OpenProbeSockets => {
+export const createNodeSockets = (now: () => number, permits: Permits): OpenProbeSockets => {
   const running = new Map<object, () => void>();
   let closed = false;
 
@@ -85,14 +86,15 @@ export const createNodeSockets = (now: () => number): OpenProbeSockets => {
       }
     });
 
-  const dial: Dial = (to, { type, source, deadline, keep }, signal) => {
+  const dial: Dial = (to, { type, source, deadline, keep, permit }, signal) => {
     const startedAt = now();
     const failed = (code: string): Dialled => ({ kind: "failed", startedAt, at: now(), code });
     return within<Dialled>(signal, failed, (settle) => {
       const nothing = (): void => undefined;
       const fail = (code: string): void => settle(failed(code));
-      if (startedAt >= deadline || !canDo(to, type, source)) {
-        queueMicrotask(() => (startedAt >= deadline ? settle({ kind: "late" }) : fail("ENOTSUP")));
+      const isLate = startedAt >= deadline || !permits(permit);
+      if (isLate || !canDo(to, type, source)) {
+        queueMicrotask(() => (isLate ? settle({ kind: "late" }) : fail("ENOTSUP")));
         return nothing;
       }
       const socket = startConnecting(to, source);
@@ -114,7 +116,7 @@ export const createNodeSockets = (now: () => number): OpenProbeSockets => {
     });
   };
 
-  const sendPacket: SendPacket = (to, { type, payload, source, deadline, accept }, signal) => {
+  const sendPacket: SendPacket = (to, { type, payload, source, deadline, accept, permit }, signal) => {
     const startedAt = now();
     let sentAt: number | undefined;
     let others = 0;
@@ -125,8 +127,9 @@ export const createNodeSockets = (now: () => number): OpenProbeSockets => {
     };
     return within<Sent>(signal, failed, (settle) => {
       const fail = (code: string): void => settle(failed(code));
-      if (startedAt >= deadline || "path" in to || !canDo(to, type, source)) {
-        queueMicrotask(() => (startedAt >= deadline ? settle({ kind: "late" }) : fail("ENOTSUP")));
+      const isLate = startedAt >= deadline || !permits(permit);
+      if (isLate || "path" in to || !canDo(to, type, source)) {
+        queueMicrotask(() => (isLate ? settle({ kind: "late" }) : fail("ENOTSUP")));
         return () => undefined;
       }
       const socket = createSocket(to.family === 4 ? "udp4" : "udp6");
@@ -142,6 +145,7 @@ export const createNodeSockets = (now: () => number): OpenProbeSockets => {
       socket.on("connect", () => {
         const [local, remote] = [socket.address(), socket.remoteAddress()];
         sentAt = now();
+        if (!permits(permit)) return settle({ kind: "late" });
         if (local.port === remote.port && local.address === remote.address) return fail("ECONNREFUSED");
         return socket.send(payload, (error) => error !== null && fail(codeOf(error)));
       });

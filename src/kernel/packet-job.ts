@@ -49,10 +49,10 @@ type Echo = {
 export const startPacket = (
   order: SendOrder,
   job: Job,
-  { calls, encode, receiver, now, watch, reply, end, fail }: Workshop,
+  { calls, encode, receiver, now, permits, watch, reply, end, fail }: Workshop,
   identifiers: Set<number>,
 ): void => {
-  const { to, type, payload, source, deadline } = order;
+  const { to, type, payload, source, deadline, permit } = order;
   const inet = "path" in to ? undefined : to;
   const { control } = receiver;
   let sentAt = 0;
@@ -160,7 +160,7 @@ export const startPacket = (
   if (inet !== undefined) calls.bindSource(job.fd, inet.family, source, encode);
   const name = encode(type === "icmp" && inet !== undefined ? { ...inet, port: 0 } : to);
   job.startedAt = now();
-  if (job.startedAt >= deadline) return end(job, { kind: "late" });
+  if (job.startedAt >= deadline || !permits(permit)) return end(job, { kind: "late" });
   const errno = calls.connect(job.fd, name);
   if (errno !== 0) return fail(job, calls.errnoName(errno), now());
   job.phase = "exchange";
@@ -169,5 +169,6 @@ export const startPacket = (
   if (echo !== undefined) echo.request = encodeEcho(echoTypes[echo.family].request, identify(echo), payload);
   watch(job, EPOLLIN | EPOLLRDHUP);
   sentAt = now();
+  if (!permits(permit)) return end(job, { kind: "late" });
   calls.send(job.fd, echo?.request ?? payload);
 };

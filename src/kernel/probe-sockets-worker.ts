@@ -1,4 +1,5 @@
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import { createBootClock, createPermits } from "./boot-clock.ts";
 import { aheadOfMonotonic } from "./clock.ts";
 import { loadLibc } from "./libc.ts";
 import type { Order } from "./socket-job.ts";
@@ -25,6 +26,7 @@ parentPort?.postMessage("ready");
 runSocketLoop({
   libc,
   now: () => performance.now() + difference,
+  permits: createPermits(createBootClock(libc)),
   event,
   stopped: () => Atomics.load(stop, 0) === 1,
   takeOrders: () => receiveMessageOnPort(orders)?.message as readonly Order[] | undefined,

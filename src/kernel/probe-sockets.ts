@@ -2,6 +2,7 @@ import { codeOf } from "../model/errors.ts";
 import { Socket } from "node:net";
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import type { Dial, Dialled, SendPacket, Sent } from "../model/sources.ts";
+import { createBootClock, createPermits } from "./boot-clock.ts";
 import { aheadOfMonotonic } from "./clock.ts";
 import { type Libc, loadLibc } from "./libc.ts";
 import { createNodeSockets, type OpenProbeSockets } from "./node-sockets.ts";
@@ -218,8 +219,8 @@ const createThreadSockets = (calls: SocketCalls, { now, script }: ProbeSocketsOp
     }
   };
 
-  const dial: Dial = (to, { type, source, deadline, keep }, signal) =>
-    submit<Dialled>({ do: "dial", id: ++lastId, to, type, source, deadline, keep }, signal, (report) => {
+  const dial: Dial = (to, { type, source, deadline, keep, permit }, signal) =>
+    submit<Dialled>({ do: "dial", id: ++lastId, to, type, source, deadline, keep, permit }, signal, (report) => {
       switch (report.kind) {
         case "connected":
           return connectionOf(report);
@@ -234,9 +235,9 @@ const createThreadSockets = (calls: SocketCalls, { now, script }: ProbeSocketsOp
       }
     });
 
-  const sendPacket: SendPacket = (to, { type, payload, source, deadline, accept }, signal) => {
+  const sendPacket: SendPacket = (to, { type, payload, source, deadline, accept, permit }, signal) => {
     let others = 0;
-    return submit<Sent>({ do: "send", id: ++lastId, to, type, payload, source, deadline }, signal, (report) => {
+    return submit<Sent>({ do: "send", id: ++lastId, to, type, payload, source, deadline, permit }, signal, (report) => {
       switch (report.kind) {
         case "reply":
           if (accept(report.reply)) return { kind: "answered", sentAt: report.sentAt, reply: report.reply };
@@ -309,5 +310,7 @@ const callsOf = (libc: Libc | undefined): SocketCalls | undefined => {
 export const createProbeSockets = (options: Partial<ProbeSocketsOptions> = {}): OpenProbeSockets => {
   const complete = { libc: callableLibc(), now: () => performance.now(), script: workerScript, ...options };
   const calls = callsOf(complete.libc);
-  return calls === undefined ? createNodeSockets(complete.now) : createThreadSockets(calls, complete);
+  return calls === undefined
+    ? createNodeSockets(complete.now, createPermits(createBootClock(complete.libc)))
+    : createThreadSockets(calls, complete);
 };

@@ -1,5 +1,6 @@
 import type { Dialled, DialOptions, Reply, SendOptions, Sent, SocketAddress } from "../model/sources.ts";
 import type { Dated } from "./deadlines.ts";
+import type { Permits } from "./boot-clock.ts";
 import type { Receiver } from "./packet-receive.ts";
 import type { SocketCalls } from "./socket-calls.ts";
 import type { EncodeAddress } from "./socket-name.ts";
@@ -49,6 +50,7 @@ export type Workshop = {
   readonly encode: EncodeAddress;
   readonly receiver: Receiver;
   readonly now: () => number;
+  readonly permits: Permits;
   /** From now on the job hears of these events of its socket. */
   readonly watch: (job: Job, events: number) => void;
   readonly reply: (job: Job, sentAt: number, reply: Reply) => void;

@@ -1,3 +1,4 @@
+import type { Permits } from "./boot-clock.ts";
 import { createDeadlines } from "./deadlines.ts";
 import { startDial } from "./dial-job.ts";
 import type { Libc } from "./libc.ts";
@@ -11,6 +12,7 @@ export type SocketLoopOptions = {
   readonly libc: Libc;
   /** ms; the clock of the orders' deadlines. */
   readonly now: () => number;
+  readonly permits: Permits;
   /** An eventfd(2), set when there are orders to take, or when it is time to stop. */
   readonly event: number;
   readonly stopped: () => boolean;
@@ -34,7 +36,7 @@ const codeOf = (error: unknown): string => {
  * Does what it is ordered until it is stopped, blocking the thread in epoll_wait(2) while there is nothing to do.
  * Throws where the loop's own calls fail. Whatever way it ends, its sockets are closed.
  */
-export const runSocketLoop = ({ libc, now, event, stopped, takeOrders, report }: SocketLoopOptions): void => {
+export const runSocketLoop = ({ libc, now, permits, event, stopped, takeOrders, report }: SocketLoopOptions): void => {
   const calls = bindSocketCalls(libc);
   const { eventBytes, eventData } = calls.layout;
   const events = new Uint8Array(maxEvents * eventBytes);
@@ -70,6 +72,7 @@ export const runSocketLoop = ({ libc, now, event, stopped, takeOrders, report }:
     encode: bindEncodeAddress(libc),
     receiver: bindReceiver(libc, calls),
     now,
+    permits,
     watch: (job, mask) => calls.watch(poller, job.fd, mask, job.id),
     reply: (job, sentAt, reply) => void reports.push({ id: job.id, kind: "reply", sentAt, reply }),
     end,

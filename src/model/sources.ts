@@ -91,6 +91,16 @@ export type SocketAddress =
   /** A unix socket. */
   | { readonly path: string };
 
+/**
+ * Until when a target may hear of this agent, by the boot clock (ms), which suspension does not stop. It is looked at
+ * right before the call that the target hears of, by whatever thread makes it.
+ */
+export type Permit = {
+  readonly until: number;
+  /** In us, of all permits of the agent; shared, so that it can be withdrawn. */
+  readonly shared: BigInt64Array;
+};
+
 export type DialOptions = {
   /** `packet`: SOCK_SEQPACKET; `datagram` and it are of unix sockets. */
   readonly type: "stream" | "datagram" | "packet";
@@ -99,6 +109,8 @@ export type DialOptions = {
   readonly deadline: number;
   /** The connection is handed over open; otherwise it is closed at once, with FIN. */
   readonly keep: boolean;
+  /** undefined: at any time. */
+  readonly permit?: Permit | undefined;
 };
 
 /** Times are those of the call and of the kernel's answer, on the clock of `now` (ms), whatever the event loop did. */
@@ -118,7 +130,7 @@ export type Dialled =
    */
   | { readonly kind: "failed"; readonly startedAt: number; readonly at: number; readonly code: string }
   | { readonly kind: "deadline"; readonly startedAt: number; readonly at: number }
-  /** The deadline passed before connect(2) could be called. */
+  /** The deadline passed before connect(2) could be called, or the permit ended. */
   | { readonly kind: "late" }
   | { readonly kind: "cancelled" };
 
@@ -142,6 +154,8 @@ export type SendOptions = {
   readonly accept: (reply: Reply) => boolean;
   /** On the clock of `now`. */
   readonly deadline: number;
+  /** undefined: at any time. */
+  readonly permit?: Permit | undefined;
 };
 
 export type Sent =

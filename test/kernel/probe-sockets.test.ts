@@ -10,6 +10,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { createBootClock, createGate } from "../../src/kernel/boot-clock.ts";
 import { createDeadlines, type Dated } from "../../src/kernel/deadlines.ts";
 import { encodeEcho, payloadOf } from "../../src/kernel/echo.ts";
 import { loadLibc } from "../../src/kernel/libc.ts";
@@ -101,6 +102,34 @@ describe.each([
   ["Node", { libc: undefined }],
 ] as const)("by %s", (by, options) => {
   const threaded = by === "a thread";
+
+  test("a target hears nothing without a permit, before it is given and after it has ended or is withdrawn", async () => {
+    let heard = 0;
+    const to = await listening(() => heard++);
+    const packets = await serveUdp("127.0.0.1", (reply) => {
+      heard++;
+      reply("answer");
+    });
+    const sockets = open(options);
+    const boot = createBootClock(loadLibc());
+    const gate = createGate();
+    const connect = async (end: number): Promise<string> => {
+      const { kind } = await sockets.dial(to, dialling({ permit: { until: end, shared: gate.shared } }), never);
+      const sent = await sockets.sendPacket(packets, sending({ permit: { until: end, shared: gate.shared } }), never);
+      return `${kind} ${sent.kind}`;
+    };
+    expect(await connect(Infinity)).toBe("late late");
+    gate.open(boot() + 60_000);
+    expect(await connect(boot() - 50)).toBe("late late");
+    expect(heard).toBe(0);
+    expect(await connect(boot() + 60_000)).toBe("connected answered");
+    gate.open(boot() - 50);
+    expect(await connect(Infinity)).toBe("late late");
+    gate.open(boot() + 60_000);
+    gate.close();
+    expect(await connect(Infinity)).toBe("late late");
+    await until("both were heard", () => heard === 2);
+  });
 
   test.each(["127.0.0.1", "::1"])("a listener at %s", async (host) => {
     const to = at(host, portOf(await serve({ port: 0, host })));
