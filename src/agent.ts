@@ -1,17 +1,25 @@
 import { setTimeout } from "node:timers/promises";
+import type { Campaign } from "./cluster/campaign.ts";
 import { createDeliveryPart } from "./collect/delivery.ts";
+import { createElectionPart } from "./collect/election.ts";
 import type { ProbesPart } from "./collect/probes.ts";
+import type { RunProbe } from "./model/sources.ts";
 import { type CoreOptions, createCore, now, reasonOf } from "./core.ts";
+import { composeElection } from "./core-election.ts";
 import { createConsole, type Console, type ConsoleOptions } from "./export/console.ts";
 import { OtlpDestinations } from "./export/otlp-destinations.ts";
 import { createPage, type Health, type Page } from "./export/page.ts";
 import { createOtlpFile, type OtlpFile } from "./export/otlp-file.ts";
 import type { Snapshot } from "./model/columns.ts";
 import type { Config } from "./model/config.ts";
+import type { Target } from "./model/target.ts";
 import { createSchedule, type Schedule } from "./probe/schedule.ts";
 
 /** The shutdown's bound: container runtimes kill after 10 s. */
 const farewellMs = 5000;
+
+/** Of the shutdown, for letting go of a lease; without it the others wait until it ends. */
+const releaseMs = 2000;
 
 const countTargets = (count: number): string => `${count} target${count === 1 ? "" : "s"}`;
 
@@ -42,6 +50,7 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
   let file: OtlpFile | undefined;
   let printer: Console | undefined;
   let schedule: Schedule | undefined;
+  let campaign: Campaign | undefined;
   const started = now();
   const userAgent = `sockscope/${version} OTel-OTLP-Exporter-JavaScript/${version}`;
   const destinations = new OtlpDestinations({ log, userAgent });
@@ -61,6 +70,7 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
         late.length > 0
           ? `no export to ${listed(late.map(({ host }) => host))} in the last ${patience / 1000} s`
           : unwritten && `cannot write ${config.export.file?.path} (${unwritten})`,
+      detail: campaign && `election: ${campaign.describe()}`,
     };
   };
 
@@ -75,7 +85,16 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
   };
 
   page = await openPage(config);
-  const core = await createCore(options, consume);
+  /** Of one tick its probes and what it says of the election agree. */
+  let ledAtTick = false;
+  const beforeTick = (): void => {
+    ledAtTick = campaign?.leads() === true;
+  };
+  const core = await createCore({ ...options, beforeTick }, consume);
+
+  /** Whether this agent probes the target now. */
+  const isOwn = ({ everywhere }: Target): boolean =>
+    everywhere === true || config.election === undefined || campaign?.leads() === true;
 
   const setFile = async (next: Config): Promise<void> => {
     // Two of them would take turns with one file.
@@ -88,15 +107,28 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
     printer = format && createConsole({ ...options.stdout, format, log });
   };
 
+  const applyTargets = (): void => {
+    const own = config.probes.targets.filter(isOwn);
+    core.probes.update(own, Date.now());
+    schedule?.update(own);
+  };
+
+  const run: RunProbe = (target, signal) =>
+    config.election === undefined || target.everywhere === true
+      ? core.run(target, signal)
+      : core.run(target, signal, () => campaign?.permit());
+
   const setTargets = async ({ probes }: Config, fresh: boolean): Promise<void> => {
     if (fresh) {
       await schedule?.stop();
-      const onResult: ProbesPart["record"] = (...result) => core.probes.record(...result);
+      const onResult: ProbesPart["record"] = (target, ...result) => {
+        // What came to light while another agent may lead is not this one's to say.
+        if (isOwn(target)) core.probes.record(target, ...result);
+      };
       if (probes.targets.length > 0) await core.readyToProbe();
-      schedule = createSchedule({ concurrency: probes.concurrency, now, run: core.run, onResult });
+      schedule = createSchedule({ concurrency: probes.concurrency, now, run, onResult });
     }
-    core.probes.update(probes.targets, Date.now());
-    schedule?.update(probes.targets);
+    applyTargets();
   };
 
   const announcePage = (): void => {
@@ -157,18 +189,26 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
   await setConsole(config);
   await setTargets(config, true);
   announce();
+  if (config.election !== undefined) {
+    const { election } = config;
+    campaign = composeElection({ config: election, clock: core.bootClock, log, onChange: applyTargets });
+    await core.ticker.replace(
+      "election",
+      createElectionPart(() => ledAtTick),
+    );
+  }
   void core.telemetry.collectNow();
 
   return {
     async reload(next) {
-      for (const key of ["collection", "resource"] as const) {
+      for (const key of ["collection", "resource", "election"] as const) {
         // Said once: a reload for a file of targets asks for the same again.
         if (!same(next[key], config[key]) && !same(next[key], asked[key]))
           log("warn", `a change of ${key} needs a restart; the value of the start stays`);
       }
       asked = next;
       const old = config;
-      config = { ...next, collection: old.collection, resource: old.resource };
+      config = { ...next, collection: old.collection, resource: old.resource, election: old.election };
       const sourceKeys = ["sockets", "networks", "host", "paths"] as const;
       if (sourceKeys.some((key) => !same(old[key], config[key]))) await core.setSources(config);
       destinations.replace(config.export.otlp, AbortSignal.timeout(farewellMs), core.lockFile);
@@ -182,8 +222,14 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
       const farewell = AbortSignal.timeout(farewellMs);
       const over = setTimeout(farewellMs, undefined, { ref: false });
       await schedule?.stop();
+      const released = campaign?.stop(releaseMs);
       await Promise.race([core.telemetry.shutdown(), over]);
-      await Promise.all([destinations.shutdown(farewell), file?.shutdown(farewell), printer?.shutdown(farewell)]);
+      await Promise.all([
+        released,
+        destinations.shutdown(farewell),
+        file?.shutdown(farewell),
+        printer?.shutdown(farewell),
+      ]);
       await page?.close();
       await core.close();
     },

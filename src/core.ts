@@ -5,6 +5,7 @@ import { createProbesPart, type ProbesPart } from "./collect/probes.ts";
 import { createTicker, type Ticker } from "./collect/tick.ts";
 import { composeSockets } from "./core-sockets.ts";
 import { createTelemetry, type Telemetry } from "./export/otel.ts";
+import { createBootClock } from "./kernel/boot-clock.ts";
 import { mapLargeBuffers } from "./kernel/allocator.ts";
 import { readMachineId, uuidV5 } from "./kernel/identity.ts";
 import { createFileLock } from "./kernel/file-lock.ts";
@@ -16,9 +17,10 @@ import type { Attributes, Snapshot } from "./model/columns.ts";
 import type { Config } from "./model/config.ts";
 import type { Log } from "./model/log.ts";
 import type { Outcome } from "./model/outcome.ts";
-import type { RunProbe } from "./model/sources.ts";
+import type { Permit } from "./model/sources.ts";
 import type { Target } from "./model/target.ts";
 import { runProbe } from "./probe/index.ts";
+import { permittedSockets } from "./probe/permitted.ts";
 
 export type CoreOptions = {
   readonly config: Config;
@@ -26,6 +28,8 @@ export type CoreOptions = {
   readonly file: string;
   readonly version: string;
   readonly log: Log;
+  /** Called before each collection. */
+  readonly beforeTick?: () => void;
 };
 
 /** Monotonic ms. */
@@ -80,7 +84,10 @@ export type Core = {
   readonly telemetry: Telemetry;
   readonly ticker: Ticker;
   readonly probes: ProbesPart;
-  readonly run: RunProbe;
+  /** With `permit` as long as that gives one. */
+  readonly run: (target: Target, signal: AbortSignal, permit?: () => Permit | undefined) => Promise<Outcome>;
+  /** ms since the start of the machine, suspension included. */
+  readonly bootClock: () => number;
   /** undefined where the C library cannot be called. */
   readonly lockFile: ReturnType<typeof createFileLock> | undefined;
   /** Until then the first run would wait for the thread that makes its sockets. */
@@ -107,7 +114,10 @@ export const createCore = async (
     resource: await resourceOf(options),
     version,
     ...config.collection,
-    collect: () => ticker.tick(),
+    collect: () => {
+      options.beforeTick?.();
+      return ticker.tick();
+    },
     consume,
     log,
   });
@@ -143,7 +153,13 @@ export const createCore = async (
     probes,
     lockFile: libc && createFileLock(libc),
     readyToProbe: () => probeSockets.ready(),
-    run: async (target, signal) => note(target, await runProbe(target, deps, signal)),
+    bootClock: createBootClock(libc),
+    run: async (target, signal, permit) => {
+      if (permit === undefined) return note(target, await runProbe(target, deps, signal));
+      const sockets = permittedSockets(probeSockets, permit);
+      const outcome = await runProbe(target, { ...deps, sockets }, signal);
+      return permit() === undefined ? outcome : note(target, outcome);
+    },
     setSources: async (next) => {
       await setSockets(next);
       await setHost(next);

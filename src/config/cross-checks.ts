@@ -4,6 +4,7 @@ import { familyOfRank } from "../model/config.ts";
 import { formatDuration } from "../text/duration.ts";
 import type { Environment } from "./environment.ts";
 import type { Finding } from "./explain.ts";
+import { electionFindings } from "./election-checks.ts";
 import { familiesOf } from "./normalise.ts";
 import type { Path } from "./path.ts";
 import { mapOf, sound } from "./sound.ts";
@@ -121,10 +122,11 @@ const destinationFindings = (value: unknown, environment: Environment): Finding[
  * A part with a fault of its own is left out, so that one slip is not reported twice, and all other parts are checked.
  */
 export const crossCheck = (file: unknown, environment: Environment): Finding[] => {
-  const { collection: times, networks, sockets, export: destinations } = mapOf(file);
+  const { collection: times, networks, election, sockets, export: destinations } = mapOf(file);
   return [
     ...collectionFindings(times, environment),
     ...networkFindings(mapOf(networks)),
+    ...electionFindings(election),
     ...rankFindings(sockets),
     ...socketFindings(sockets),
     ...destinationFindings(mapOf(destinations)["otlp"], environment),

@@ -13,6 +13,15 @@ export const defaults = {
     count: 1,
     packetIntervalMs: 200,
   },
+  election: {
+    backend: "none",
+    mode: "leader",
+    name: "sockscope",
+    namespace: "default",
+    leaseDurationMs: 15_000,
+    renewDeadlineMs: 10_000,
+    retryPeriodMs: 2_000,
+  },
   sockets: {
     source: "auto",
     protocols: ["tcp", "udp"],

@@ -1,6 +1,7 @@
 import { formatAddress, formatNetwork } from "../model/address.ts";
 import {
   type Config,
+  type ElectionConfig,
   type FileConfig,
   flowFamilies,
   type OtlpConfig,
@@ -52,6 +53,7 @@ const targetIn = (target: Target): YamlMap => ({
   timeout: formatDuration(target.timeoutMs),
   attempts: target.attempts,
   attributes: target.attributes,
+  ...(target.everywhere === true ? { election: "off" } : {}),
   ...("tls" in target && target.tls !== undefined ? { tls: tlsIn(target.tls) } : {}),
   ...("steps" in target ? stepsIn(target.steps) : {}),
   ...("send" in target ? messageIn(target) : {}),
@@ -123,6 +125,25 @@ const fileIn = ({ path, maxBytes, maxFiles }: FileConfig): YamlMap => ({
   max_files: maxFiles,
 });
 
+const electionIn = (election: ElectionConfig | undefined): YamlMap => {
+  if (election === undefined) return { backend: "none" };
+  const { backend, mode, name, namespace, identity } = election;
+  return given({
+    backend: backend.kind,
+    mode,
+    name,
+    namespace,
+    identity,
+    lease_duration: formatDuration(election.leaseDurationMs),
+    renew_deadline: formatDuration(election.renewDeadlineMs),
+    retry_period: formatDuration(election.retryPeriodMs),
+    endpoints: backend.endpoints,
+    tls: backend.tls && tlsIn(backend.tls),
+    username: backend.credentials?.username,
+    password: backend.credentials && "***",
+  });
+};
+
 /** The effective configuration as a file that sockscope reads; passwords and the value of every header are masked. */
 export const renderEffective = (config: Config): string => {
   const { collection, resource, paths, networks, probes, sockets, host } = config;
@@ -134,6 +155,7 @@ export const renderEffective = (config: Config): string => {
     paths,
     networks: Object.fromEntries(networks.map(({ name, networks: held }) => [name, held.map(formatNetwork)])),
     probes: { concurrency: probes.concurrency, targets: probes.targets.map(targetIn) },
+    election: electionIn(config.election),
     sockets:
       sockets === "off"
         ? "off"

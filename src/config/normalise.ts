@@ -14,6 +14,7 @@ import {
 } from "../model/config.ts";
 import { beside } from "./beside.ts";
 import { defaults } from "./defaults.ts";
+import { electionOf } from "./election.ts";
 import { formatDuration } from "../text/duration.ts";
 import type { Environment, Sourced } from "./environment.ts";
 import { formatHostPort } from "./host-port.ts";
@@ -255,6 +256,7 @@ export const normalise = (
       concurrency: probes?.concurrency ?? defaults.probes.concurrency,
       targets: targets.map(({ fields, file: named }) => targetOf(fields, inherited, named)),
     },
+    election: electionOf(file.election, path),
     sockets: socketsOf(file.sockets),
     host: { sockstat: sockstatOf(file.host) },
     export: {

@@ -150,6 +150,12 @@ const outputFilesOf = (main: Main): OutputFile[] => {
   return [{ file: beside(main.source.file, path), fault }];
 };
 
+/** The files of `election.tls`. */
+const electionFilesOf = ({ document, source }: Main): TlsFile[] => {
+  const election = document.whole ? mapOf(mapOf(document.value)["election"]) : {};
+  return tlsFilesIn(election["tls"], ["election", "tls"], source.file, document);
+};
+
 /** The files of `export.prometheus`. */
 const pageFilesOf = (main: Main): TlsFile[] => {
   const { document, source } = main;
@@ -171,7 +177,7 @@ export const readConfig = (main: Main, targetFiles: readonly Source[]): Reading 
       reading.faults(file === undefined ? [...others, ...findings] : findings),
     ),
     rivals: new Map(checked.map(({ source: { file }, rivals }) => [file, rivals])),
-    tlsFiles: [...checked.flatMap(tlsFilesOf), ...exportFilesOf(main), ...pageFilesOf(main)],
+    tlsFiles: [...checked.flatMap(tlsFilesOf), ...electionFilesOf(main), ...exportFilesOf(main), ...pageFilesOf(main)],
     outputFiles: outputFilesOf(main),
   };
   const { data } = document;

@@ -14,6 +14,7 @@ import {
 } from "../model/config.ts";
 import { socketProtocols } from "../model/socket.ts";
 import { defaults } from "./defaults.ts";
+import { election } from "./election.ts";
 import { formatDuration } from "../text/duration.ts";
 import { headerNameFault, headerValueFault } from "./headers.ts";
 import { formatHostPort, parseHostPort } from "./host-port.ts";
@@ -380,6 +381,10 @@ export const schema = block({
     "Names for networks, by which sockets can be grouped (sockscope.peer.network), as in office: [10.0.0.0/8]. Where networks of two names hold an address, the one with the longer prefix counts.",
   ),
   probes: optional(probes, "Endpoints to test. Without this block nothing is probed."),
+  election: optional(
+    election,
+    "Which agent of several runs the probes. Without this block each agent runs its own. once and probe take no part in it.",
+  ),
   sockets: optional(
     onOffOr(sockets),
     "Statistics of this machine's sockets; off reads none. Without this block the defaults hold.",

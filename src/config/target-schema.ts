@@ -169,6 +169,7 @@ export const targetShape = {
     "How long a run may take, name resolution and all attempts included; above the interval it is refused. By default probes.timeout.",
   ),
   attempts: optional(whole(1, 10), "How often a run that fails is tried.", defaults.probes.attempts),
+  election: optional(onOff(), "Whether an election says who probes this target; off: every agent does.", "on"),
   attributes: optional(attributes(probeAttributeFault), "Attributes of this target's metrics."),
   tls: optional(tls, "For tcp and unix: a TLS handshake after connecting. {} and on mean the defaults."),
   send: optional(send, `For all kinds but icmp: what is sent. ${whatSend}`),

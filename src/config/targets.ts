@@ -51,6 +51,7 @@ export const targetOf = (fields: TargetFields, inherited: Inherited, file = ""):
     timeoutMs,
     attempts: fields.attempts ?? defaults.probes.attempts,
     attributes: fields.attributes ?? {},
+    ...(fields.election === false ? { everywhere: true as const } : {}),
   };
   const source: Source = { address: fields.source_address, interface: fields.interface };
   const host = { allAddresses: fields.all_addresses ?? false, source };

@@ -3,7 +3,6 @@ import { patternOf, type Path } from "./path.ts";
 /** Keys of the design that this version does not have, each with what to do instead. A row goes when its feature comes. */
 export const unbuiltKeys: Readonly<Record<string, string>> = {
   compat: "remove it",
-  election: "remove it, each agent runs its own probes",
   "paths.sys": "remove it",
   "sockets.namespaces": "remove it",
   "host.netstat": "remove it",
@@ -14,6 +13,8 @@ type UnbuiltValues = { readonly at: string; readonly values: readonly string[]; 
 /** Values of the design that this version does not have. */
 export const unbuiltValues: readonly UnbuiltValues[] = [
   { at: "sockets.group_by[]", values: ["sockscope.netns"], remedy: "remove it, one network namespace is read" },
+  { at: "election.backend", values: ["kubernetes"], remedy: "use etcd" },
+  { at: "election.mode", values: ["shard"], remedy: "use leader" },
   { at: "export.otlp.protocol", values: ["grpc"], remedy: "use http/protobuf" },
 ];
 

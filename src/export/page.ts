@@ -21,6 +21,8 @@ export type Health = {
   readonly ready: string | undefined;
   /** Exports are younger than three intervals. */
   readonly healthy: string | undefined;
+  /** What /healthz says beside that, in one line. */
+  readonly detail?: string | undefined;
 };
 
 /** With `listen` port 0 a free one is taken. */
@@ -68,15 +70,17 @@ const index = `<!doctype html>
 </html>
 `;
 
-const healthReply = (reason: string | undefined): Reply =>
-  reason === undefined ? { status: 200, body: "ok\n" } : { status: 503, body: `${reason.replace(/\s+/g, " ")}\n` };
+const healthReply = (reason: string | undefined, detail?: string): Reply =>
+  reason === undefined
+    ? { status: 200, body: detail === undefined ? "ok\n" : `ok\n${detail}\n` }
+    : { status: 503, body: `${reason.replace(/\s+/g, " ")}\n` };
 
 /** What has a short answer; `/metrics` has not. */
 const replies = new Map<string, (health: Health) => Reply>([
   ["/", () => ({ status: 200, body: index, headers: { "content-type": "text/html; charset=utf-8" } })],
   ["/livez", ({ live }) => healthReply(live)],
   ["/readyz", ({ ready }) => healthReply(ready)],
-  ["/healthz", ({ live, ready, healthy }) => healthReply(live ?? ready ?? healthy)],
+  ["/healthz", ({ live, ready, healthy, detail }) => healthReply(live ?? ready ?? healthy, detail)],
 ]);
 
 const notFound: Reply = { status: 404, body: `not found; there are ${[...replies.keys()].join(" ")} /metrics\n` };

@@ -828,6 +828,16 @@ export const catalogue = {
     own: ["sockscope.agent.source"],
     description: "1: the agent can read it here. 0: it cannot; the log says why.",
   },
+  "sockscope.agent.election.leader": {
+    carrier: "sdk",
+    kind: "updowncounter",
+    unit: "{agent}",
+    value: "int",
+    series: "none",
+    own: [],
+    description:
+      "1: this agent leads its election and runs the probes. 0: it stands by. Absent without an election; the sum over an election's agents is 1 but for hand-overs.",
+  },
   "sockscope.agent.export.queue.usage": {
     carrier: "sdk",
     kind: "updowncounter",

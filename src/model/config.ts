@@ -12,6 +12,8 @@ export type Config = {
   /** No network has two names. */
   readonly networks: readonly NamedNetworks[];
   readonly probes: { readonly concurrency: number; readonly targets: readonly Target[] };
+  /** undefined: this agent runs its probes whatever others do. */
+  readonly election: ElectionConfig | undefined;
   readonly sockets: SocketsConfig | "off";
   readonly host: { readonly sockstat: boolean };
   readonly export: {
@@ -21,6 +23,32 @@ export type Config = {
     readonly file: FileConfig | undefined;
     readonly console: ConsoleFormat | undefined;
   };
+};
+
+export const electionBackends = ["etcd", "none"] as const;
+export const electionModes = ["leader"] as const;
+
+export type ElectionConfig = {
+  readonly mode: (typeof electionModes)[number];
+  /** Agents with the same backend, namespace and name are candidates of one election. */
+  readonly name: string;
+  readonly namespace: string;
+  /** undefined: the host's name. */
+  readonly identity: string | undefined;
+  /** Above `renewDeadlineMs`, which is above twice `retryPeriodMs`. */
+  readonly leaseDurationMs: number;
+  readonly renewDeadlineMs: number;
+  readonly retryPeriodMs: number;
+  readonly backend: EtcdConfig;
+};
+
+export type EtcdConfig = {
+  readonly kind: "etcd";
+  /** Origins, at least one. */
+  readonly endpoints: readonly string[];
+  readonly tls: TlsOptions | undefined;
+  /** A secret with its password: never logged, never printed. */
+  readonly credentials: { readonly username: string; readonly password: string } | undefined;
 };
 
 /** Mount points: in a container, where the host's are mounted. */

@@ -28,6 +28,8 @@ type Common = {
   readonly attempts: number;
   /** The target's own attributes, beside those that every target has. */
   readonly attributes: Attributes;
+  /** Every agent probes it, whoever leads. */
+  readonly everywhere?: true | undefined;
 };
 
 /** Where packets leave from; undefined: where the routing table says. */

@@ -26,6 +26,16 @@ const masked = (config: Config): Config => {
   const hidden = (names: readonly string[]) => Object.fromEntries(names.map((name) => [name, "***"]));
   return {
     ...config,
+    election: config.election && {
+      ...config.election,
+      backend: {
+        ...config.election.backend,
+        credentials: config.election.backend.credentials && {
+          ...config.election.backend.credentials,
+          password: "***",
+        },
+      },
+    },
     export: {
       ...config.export,
       otlp: otlp.map((one) => ({ ...one, headers: hidden(Object.keys(one.headers)) })),
@@ -129,6 +139,8 @@ probes:
       attempts: 1
       attributes: {}
       all_addresses: off
+election:
+  backend: none
 sockets:
   source: auto
   protocols: [tcp, udp]
@@ -423,6 +435,25 @@ describe("round trip", () => {
     .uniqueArray(fc.double({ min: 1e-9, max: 1e9, noNaN: true }), { minLength: 1, maxLength: 160 })
     .map((seconds) => seconds.sort((a, b) => a - b));
   const mountPoint = fc.string().map((path) => `/${path}`);
+  const plainWord = fc.stringMatching(/^[a-z0-9]{1,20}$/);
+  const election: fc.Arbitrary<Config["election"]> = fc.option(
+    fc.record({
+      mode: fc.constant("leader" as const),
+      name: plainWord,
+      namespace: plainWord,
+      identity: fc.option(plainWord, { nil: undefined }),
+      leaseDurationMs: fc.integer({ min: 60_000, max: 120_000 }),
+      renewDeadlineMs: fc.integer({ min: 20_000, max: 59_999 }),
+      retryPeriodMs: fc.integer({ min: 100, max: 10_000 }),
+      backend: fc.record({
+        kind: fc.constant("etcd" as const),
+        endpoints: fc.constantFrom(["http://127.0.0.1:2379"], ["https://one:2379", "https://[::1]:1"]),
+        tls: fc.constant(undefined),
+        credentials: fc.option(fc.record({ username: plainWord, password: plainWord }), { nil: undefined }),
+      }),
+    }),
+    { nil: undefined },
+  );
   const config: fc.Arbitrary<Config> = fc.record({
     collection: fc
       .tuple(ms(100), ms(1))
@@ -437,6 +468,7 @@ describe("round trip", () => {
       .map((named) =>
         named.map(({ name: given }, at) => ({ name: given, networks: [{ family: 4, words: [10 + at], prefix: 8 }] })),
       ),
+    election,
     probes: fc.record({
       concurrency: fc.integer({ min: 1, max: 65_535 }),
       targets: fc.uniqueArray(target, { selector: (item) => item.name, maxLength: 5 }),

@@ -29,7 +29,12 @@ export:
 `;
 
 /** The rate of a flow is known only while the network limits it and not the application, the threshold once it has lost. */
-const mayBeAbsent = new Set(["sockscope.flow.delivery_rate", "sockscope.flow.ssthresh"]);
+const mayBeAbsent = new Set([
+  "sockscope.flow.delivery_rate",
+  "sockscope.flow.ssthresh",
+  // There is no election.
+  "sockscope.agent.election.leader",
+]);
 
 const everything = `, protocols: [tcp, udp, unix, netlink], metrics: { ${flowFamilies.map((family) => `${family}: on`).join(", ")} }`;
 

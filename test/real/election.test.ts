@@ -1,0 +1,318 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import {
+  changesOf,
+  memberConfig,
+  memberOf,
+  quick,
+  type RunningMember,
+  startMember,
+  startVisited,
+} from "../kit/election-fleet.ts";
+import { randomOf } from "../kit/election-model.ts";
+import { type Etcd, startEtcd } from "../kit/etcd.ts";
+import { parseExposition } from "../kit/exposition.ts";
+import { type FaultyWay, startFaultyWay } from "../kit/faulty-way.ts";
+import { enterOwnNamespace } from "../kit/own-namespace.ts";
+import { scratchFolder } from "../kit/program.ts";
+import { canRun } from "../kit/real-parts.ts";
+import { tlsFile } from "../kit/tls-files.ts";
+import { until } from "../kit/until.ts";
+
+const key = "/sockscope/default/sockscope/leader";
+/** Above 200 for a long run. */
+const faults = Number(process.env["SOCKSCOPE_TEST_FAULTS"] ?? 16);
+
+/** The test's own stack: what it opens, and the way that a member has to etcd. */
+const openFleet = async (
+  open: AsyncDisposableStack,
+  etcd: Etcd,
+  size: number,
+  more: (place: number) => string = () => "",
+) => {
+  const [elected, common] = [open.use(await startVisited()), open.use(await startVisited())];
+  const ways: FaultyWay[] = [];
+  const members: RunningMember[] = [];
+  const start = (place: number): void => {
+    const way = ways[place];
+    const election = `backend: etcd, endpoints: ["http://127.0.0.1:${way?.port}"], identity: agent-${place}, ${quick}${more(place)}`;
+    members[place] = open.use(
+      startMember(
+        memberOf(place),
+        memberConfig(memberOf(place), { elected: elected.port, common: common.port }, election),
+      ),
+    );
+  };
+  for (let place = 0; place < size; place++) {
+    ways.push(open.use(await startFaultyWay(Number(new URL(etcd.url).port))));
+    start(place);
+  }
+  /** Which agent connected in the last so many ms. */
+  const visitors = (ms: number): string[] => [
+    ...new Set(elected.visits.filter(({ at }) => at > performance.now() - ms).map(({ by }) => by)),
+  ];
+  const leader = (): Promise<number> =>
+    until("one agent probes", () => {
+      const [only, ...others] = visitors(500);
+      return only !== undefined && others.length === 0 && members.findIndex(({ address }) => address === only) + 1;
+    }).then((found) => found - 1);
+  return { elected, common, ways, members, start, leader };
+};
+
+const upOf = async (member: RunningMember | undefined, target: string): Promise<number | undefined> =>
+  parseExposition((await member?.metrics()) ?? "")
+    .find("sockscope_probe_up")
+    .find(({ labels }) => labels["sockscope_probe_name"] === target)?.value;
+
+const leadsOf = async (member: RunningMember | undefined): Promise<number | undefined> =>
+  parseExposition((await member?.metrics()) ?? "").find("sockscope_agent_election_leader")[0]?.value;
+
+describe.skipIf(!canRun("etcd"))("an election by etcd", () => {
+  let leave: (() => void) | undefined;
+  beforeAll(() => {
+    leave = enterOwnNamespace();
+  });
+  afterAll(() => leave?.());
+
+  test("one agent probes; when it is killed another one does, when it ends at once", { timeout: 120_000 }, async () => {
+    using folder = scratchFolder();
+    await using open = new AsyncDisposableStack();
+    const etcd = open.use(await startEtcd(folder.path));
+    const { elected, common, members, leader } = await openFleet(open, etcd, 3);
+    const first = await leader();
+    const others = [0, 1, 2].filter((place) => place !== first);
+    await until("all probe what is not elected", () => new Set(common.visits.map(({ by }) => by)).size === 3);
+    await until("the leader says so", async () => (await upOf(members[first], "elected")) === 1);
+    for (const place of others) {
+      expect(await upOf(members[place], "elected")).toBeUndefined();
+      expect(await upOf(members[place], "common")).toBe(1);
+      expect(await leadsOf(members[place])).toBe(0);
+      expect(await members[place]?.health()).toBe(`ok\nelection: standing by, agent-${first} leads\n`);
+    }
+    expect(await leadsOf(members[first])).toBe(1);
+    expect(await members[first]?.health()).toBe("ok\nelection: leading, the probes run here\n");
+
+    members[first]?.agent.child.kill("SIGKILL");
+    const killedAt = performance.now();
+    await until("another one probes", () => elected.visits.at(-1)?.by !== members[first]?.address);
+    const second = await leader();
+    const changedAt = elected.visits.find(({ by, at }) => at > killedAt && by === members[second]?.address)?.at ?? 0;
+    expect(changedAt - killedAt).toBeGreaterThan(300);
+    expect(changedAt - killedAt).toBeLessThan(10_000);
+
+    const [third] = others.filter((place) => place !== second);
+    expect(await members[second]?.agent.stop()).toEqual({ code: 0, signal: null });
+    await until("the last one probes", () => elected.visits.at(-1)?.by === members[third ?? -1]?.address);
+    expect(JSON.parse((await etcd.get(key)) ?? "{}")).toMatchObject({ identity: `agent-${third}`, released: false });
+    expect(changesOf(elected.visits)).toBe(2);
+  });
+
+  test("a leader that is cut off stands by, and its series end", { timeout: 60_000 }, async () => {
+    using folder = scratchFolder();
+    await using open = new AsyncDisposableStack();
+    const etcd = open.use(await startEtcd(folder.path));
+    const { elected, members, ways, leader } = await openFleet(open, etcd, 2);
+    const first = await leader();
+    const cut = members[first];
+    const other = members[1 - first];
+    await until("it has exported", async () => (await upOf(cut, "elected")) === 1);
+    ways[first]?.set("hang");
+    await cut?.agent.logged(/did not answer within 0.334 s/);
+    await until("it stands by", async () => (await leadsOf(cut)) === 0);
+    expect(await upOf(cut, "elected")).toBeUndefined();
+    expect(await upOf(cut, "common")).toBe(1);
+    await until("the other one leads", async () => (await upOf(other, "elected")) === 1);
+    for (const name of ["sockscope.probe.up", "sockscope.probe.runs", "sockscope.probe.latency"]) {
+      const points = cut?.exported(name) ?? [];
+      // The last one of each has no value, and it came once.
+      expect([name, points.filter(({ flags }) => flags === 1).length, points.at(-1)?.flags]).toEqual([name, 1, 1]);
+      expect(other?.exported(name).every(({ flags }) => flags === 0)).toBe(true);
+    }
+    ways[first]?.set("open");
+    ways[first]?.reset();
+    await cut?.agent.logged(/its backend answers again/);
+    await until(
+      "it says who leads",
+      async () => (await cut?.health())?.endsWith(`agent-${1 - first} leads\n`) === true,
+    );
+    expect(changesOf(elected.visits)).toBe(1);
+  });
+
+  test("whatever happens, the target never hears of two", { timeout: 60_000 + faults * 12_000 }, async () => {
+    using folder = scratchFolder();
+    await using open = new AsyncDisposableStack();
+    const etcd = open.use(await startEtcd(folder.path));
+    const { elected, ways, members, start, leader } = await openFleet(open, etcd, 3);
+    const random = randomOf(7);
+    let ended = 0;
+    const endAndStart = async (place: number, signal: NodeJS.Signals): Promise<void> => {
+      const member = members[place];
+      ended += member?.terms() ?? 0;
+      member?.agent.child.kill(signal);
+      await member?.agent.exited;
+      start(place);
+    };
+    const injected: Readonly<Record<string, (place: number) => Promise<unknown>>> = {
+      kill: (place) => endAndStart(place, "SIGKILL"),
+      end: (place) => endAndStart(place, "SIGTERM"),
+      stop: async (place) => {
+        members[place]?.agent.child.kill("SIGSTOP");
+        await sleep(500 + random.below(3500));
+        members[place]?.agent.child.kill("SIGCONT");
+      },
+      refuse: async (place) => {
+        ways[place]?.set("error");
+        await sleep(random.below(3000));
+        ways[place]?.set("open");
+      },
+      cut: async (place) => {
+        ways[place]?.set("hang");
+        await sleep(random.below(4000));
+        ways[place]?.set("open");
+        ways[place]?.reset();
+      },
+      slow: async (place) => {
+        ways[place]?.set(100 + random.below(700));
+        await sleep(random.below(4000));
+        ways[place]?.set("open");
+      },
+      reset: async (place) => ways[place]?.reset(),
+      remove: () => etcd.remove(key),
+      edit: async () => {
+        const record: unknown = JSON.parse((await etcd.get(key)) ?? "{}");
+        await etcd.put(key, JSON.stringify({ ...(record as object), identity: "", session: "" }));
+      },
+      spoil: async () => {
+        await etcd.put(key, "not what it was");
+        await sleep(500);
+        await etcd.remove(key);
+      },
+      freeze: async () => {
+        etcd.child.kill("SIGSTOP");
+        await sleep(random.below(3000));
+        etcd.child.kill("SIGCONT");
+      },
+    };
+    const kinds = Object.keys(injected);
+    for (let count = 0; count < faults; count++) {
+      const place = random.chance(0.8) ? await leader() : random.below(3);
+      // Each kind before any comes again.
+      await injected[kinds[count % kinds.length] ?? ""]?.(place);
+    }
+    await leader();
+    await sleep(500);
+    const terms = members.reduce((sum, member) => sum + member.terms(), ended);
+    expect(elected.visits.length).toBeGreaterThan(faults);
+    expect(terms).toBeGreaterThan(faults / 4);
+    expect(changesOf(elected.visits)).toBeLessThan(terms);
+    for (const { agent } of members)
+      expect(agent.lines.filter(({ level }) => level === "error").length).toBeLessThan(faults);
+    // What a long run is told by.
+    if (faults > 16) process.stdout.write(`${faults} faults, ${terms} terms, ${elected.visits.length} visits\n`);
+  });
+
+  test(
+    "without etcd at the start nothing is probed; it is said once, and it starts when etcd is there",
+    { timeout: 60_000 },
+    async () => {
+      using folder = scratchFolder();
+      await using open = new AsyncDisposableStack();
+      const [elected, common] = [open.use(await startVisited()), open.use(await startVisited())];
+      const election = `backend: etcd, endpoints: ["http://127.0.0.1:2379"], identity: agent, ${quick}`;
+      const member = open.use(
+        startMember(memberOf(0), memberConfig(memberOf(0), { elected: elected.port, common: common.port }, election)),
+      );
+      await member.agent.logged(
+        /^election default\/sockscope: etcd at 127.0.0.1:2379 ECONNREFUSED; trying again every 0.2 s/,
+      );
+      await until("what is not elected is probed", () => common.visits.length > 5);
+      await until(
+        "the page is there",
+        async () => (await member.health()) === "ok\nelection: standing by, the backend has not answered yet\n",
+      );
+      expect(elected.visits).toEqual([]);
+      open.use(await startEtcd(folder.path));
+      await member.agent.logged(/its backend answers again/);
+      await until("it probes", () => elected.visits.length > 0);
+      expect(member.agent.lines.filter(({ message }) => message.includes("ECONNREFUSED"))).toHaveLength(1);
+    },
+  );
+
+  test("an identity used twice, and a key of somebody else's", { timeout: 60_000 }, async () => {
+    using folder = scratchFolder();
+    await using open = new AsyncDisposableStack();
+    const etcd = open.use(await startEtcd(folder.path));
+    const { elected, members, leader } = await openFleet(open, etcd, 2, () =>
+      ", name: twins, identity: twin".replace(", identity: twin", ""),
+    );
+    const first = await leader();
+    expect(changesOf(elected.visits)).toBe(0);
+    const twin = open.use(
+      startMember(
+        memberOf(2),
+        memberConfig(
+          memberOf(2),
+          { elected: elected.port, common: elected.port },
+          `backend: etcd, endpoints: ["${etcd.url}"], name: twins, identity: agent-${first}, ${quick}`,
+        ).replace(/ {4}- \{ name: common.*\n/, ""),
+      ),
+    );
+    const said = /another agent has the identity agent-\d, too: give each its own election.identity/;
+    await twin.agent.logged(said);
+    await members[first]?.agent.logged(said);
+    expect(changesOf(elected.visits)).toBe(0);
+
+    await etcd.put("/sockscope/default/twins/leader", '{"somebody":"else"}');
+    await members[first]?.agent.logged(
+      /\/sockscope\/default\/twins\/leader in etcd at 127.0.0.1:\d+ holds something that sockscope did not write/,
+    );
+    const visits = elected.visits.length;
+    await sleep(2000);
+    expect(elected.visits.length - visits).toBeLessThan(5);
+    expect(await etcd.get("/sockscope/default/twins/leader")).toBe('{"somebody":"else"}');
+  });
+
+  test("with TLS, a user and a password; a wrong one and a missing right are said", { timeout: 60_000 }, async () => {
+    using folder = scratchFolder();
+    await using open = new AsyncDisposableStack();
+    const plain = await startEtcd(folder.path);
+    const base64 = (text: string): string => Buffer.from(text).toString("base64");
+    for (const name of ["root", "probes", "stranger"])
+      await plain.ask("/v3/auth/user/add", { name, password: `of ${name}` });
+    for (const name of ["root", "election"]) await plain.ask("/v3/auth/role/add", { name });
+    const perm = { permType: "READWRITE", key: base64("/sockscope/"), range_end: base64("/sockscope0") };
+    await plain.ask("/v3/auth/role/grant", { name: "election", perm });
+    await plain.ask("/v3/auth/user/grant", { user: "root", role: "root" });
+    await plain.ask("/v3/auth/user/grant", { user: "probes", role: "election" });
+    await plain.ask("/v3/auth/enable", {});
+    await plain.stop();
+    open.use(
+      await startEtcd(folder.path, {
+        tls: [`--cert-file=${tlsFile("server.pem")}`, `--key-file=${tlsFile("server.key")}`],
+      }),
+    );
+    const [elected, common] = [open.use(await startVisited()), open.use(await startVisited())];
+    const startAs = (place: number, user: string, password: string) =>
+      open.use(
+        startMember(
+          memberOf(place),
+          memberConfig(
+            memberOf(place),
+            { elected: elected.port, common: common.port },
+            `backend: etcd, endpoints: ["https://127.0.0.1:2379"], identity: agent-${place}, ${quick}, username: ${user}, password: ${password}, tls: { ca_file: "${tlsFile("ca.pem")}" }`,
+          ),
+        ),
+      );
+    const right = startAs(0, "probes", "of probes");
+    const wrong = startAs(1, "probes", "something else");
+    const stranger = startAs(2, "stranger", "of stranger");
+    await right.agent.logged(/leading/);
+    const refused = await wrong.agent.logged(/authentication failed/);
+    expect(refused.message).toContain("set election.username and election.password");
+    expect(refused.message).not.toContain("something else");
+    const denied = await stranger.agent.logged(/permission denied/);
+    expect(denied.message).toContain(`may read and write ${key}`);
+    await until("it probes", () => elected.visits.length > 3);
+    expect(new Set(elected.visits.map(({ by }) => by))).toEqual(new Set([right.address]));
+  });
+});
