@@ -191,7 +191,7 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
   announce();
   if (config.election !== undefined) {
     const { election } = config;
-    campaign = composeElection({ config: election, clock: core.bootClock, log, onChange: applyTargets });
+    campaign = await composeElection({ config: election, clock: core.bootClock, log, onChange: applyTargets });
     await core.ticker.replace(
       "election",
       createElectionPart(() => ledAtTick),

@@ -29,23 +29,28 @@ export type Campaign = {
   stop(ms: number): Promise<void>;
 };
 
+/** Reasons that are told of one outage: behind the first there may be another one, as a right that is missing. */
+const mostTroubles = 5;
+
 const seconds = (ms: number): string => `${ms / 1000} s`;
 
 /** Says what happens to an election, each thing once. */
 const createNotes = ({ name, lease, settings, log }: CampaignOptions, election: Election) => {
-  let trouble = false;
+  /** Of this outage. */
+  const troubles = new Set<string>();
   let told: string | undefined;
   let foreign = false;
   let contested = false;
   const say = (level: "info" | "warn" | "error", text: string): void => log(level, `election ${name}: ${text}`);
   return {
     failed(reason: string): void {
-      if (!trouble) say("warn", `${reason}; trying again every ${seconds(settings.retryPeriodMs)}`);
-      trouble = true;
+      if (troubles.has(reason) || troubles.size >= mostTroubles) return;
+      troubles.add(reason);
+      say("warn", `${reason}; trying again every ${seconds(settings.retryPeriodMs)}`);
     },
     answered(): void {
-      if (trouble) say("info", "its backend answers again");
-      trouble = false;
+      if (troubles.size > 0) say("info", "its backend answers again");
+      troubles.clear();
       if (election.isForeign && !foreign)
         say(
           "error",

@@ -17,7 +17,6 @@ export const defaults = {
     backend: "none",
     mode: "leader",
     name: "sockscope",
-    namespace: "default",
     leaseDurationMs: 15_000,
     renewDeadlineMs: 10_000,
     retryPeriodMs: 2_000,

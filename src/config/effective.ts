@@ -139,8 +139,9 @@ const electionIn = (election: ElectionConfig | undefined): YamlMap => {
     retry_period: formatDuration(election.retryPeriodMs),
     endpoints: backend.endpoints,
     tls: backend.tls && tlsIn(backend.tls),
-    username: backend.credentials?.username,
-    password: backend.credentials && "***",
+    ...(backend.kind === "kubernetes"
+      ? { token_file: backend.tokenFile }
+      : { username: backend.credentials?.username, password: backend.credentials && "***" }),
   });
 };
 

@@ -30,16 +30,26 @@ const timeFindings = (fields: ElectionFields): Finding[] => {
   return findings;
 };
 
-const etcdFindings = ({ endpoints, tls, username, password }: ElectionFields): Finding[] => {
+/** What the backend does not need is a mistake about it. */
+const foreignFindings = (fields: ElectionFields, backend: string): Finding[] => {
+  const keys = backend === "etcd" ? (["token_file"] as const) : (["username", "password"] as const);
+  return keys
+    .filter((key) => fields[key] !== undefined)
+    .map((key) => at(key, `is not for backend: ${backend}: remove it`, "key"));
+};
+
+const accessFindings = ({ backend, endpoints, tls, username, password }: ElectionFields): Finding[] => {
   const findings: Finding[] = [];
-  if (endpoints === undefined)
+  if (endpoints === undefined && backend === "etcd")
     findings.push(at("backend", "needs endpoints, the URLs of etcd, as in [http://127.0.0.1:2379]"));
-  else if (tls !== undefined && !endpoints.every((url) => url.startsWith("https:")))
+  if (endpoints !== undefined && tls !== undefined && !endpoints.every((url) => url.startsWith("https:")))
     findings.push(
       at("tls", "is for https:// only, and an endpoint is an http:// one: write https://, or remove tls", "key"),
     );
-  if (username !== undefined && password === undefined) findings.push(at("username", "needs password", "key"));
-  if (password !== undefined && username === undefined) findings.push(at("password", "needs username", "key"));
+  if (backend === "etcd" && username !== undefined && password === undefined)
+    findings.push(at("username", "needs password", "key"));
+  if (backend === "etcd" && password !== undefined && username === undefined)
+    findings.push(at("password", "needs username", "key"));
   const [cert, key] = [tls?.cert_file !== undefined, tls?.key_file !== undefined];
   if (cert !== key) {
     const [has, lacks] = cert ? ["cert_file", "key_file"] : ["key_file", "cert_file"];
@@ -53,5 +63,8 @@ export const electionFindings = (value: unknown): Finding[] => {
   const fields = value === undefined || value === null ? undefined : sound(election, value);
   if (fields === undefined) return [];
   const backend = fields.backend ?? defaults.election.backend;
-  return [...timeFindings(fields), ...(backend === "etcd" ? etcdFindings(fields) : [])];
+  return [
+    ...timeFindings(fields),
+    ...(backend === "none" ? [] : [...accessFindings(fields), ...foreignFindings(fields, backend)]),
+  ];
 };

@@ -1,9 +1,10 @@
 import { z } from "zod";
 import { electionBackends, type ElectionConfig, electionModes } from "../model/config.ts";
 import { formatDuration } from "../text/duration.ts";
+import { beside } from "./beside.ts";
 import { defaults } from "./defaults.ts";
 import { block, duration, oneOf, optional, parsed } from "./kinds.ts";
-import { refusing, tlsBlock } from "./target-schema.ts";
+import { filePath, refusing, tlsBlock } from "./target-schema.ts";
 import { tlsOf } from "./targets.ts";
 
 /** Below it a round trip to the backend takes a good part of it. */
@@ -51,7 +52,7 @@ const endpoint = parsed<string>((written) => {
 export const election = block({
   backend: optional(
     oneOf(electionBackends),
-    "What keeps the lease. none: no election, this agent runs its probes whatever others do.",
+    "What keeps the lease: kubernetes, a Lease of the cluster that this agent is a pod of; etcd, a key. none: no election, this agent runs its probes whatever others do.",
     defaults.election.backend,
   ),
   mode: optional(
@@ -64,7 +65,7 @@ export const election = block({
     "Agents with the same backend, namespace and name are candidates of one election.",
     defaults.election.name,
   ),
-  namespace: optional(objectName(63), "The namespace of the name.", defaults.election.namespace),
+  namespace: optional(objectName(63), "The namespace of the name. By default the pod's with kubernetes, else default."),
   identity: optional(identity, "What the others call this agent, another one for each. By default the host's name."),
   lease_duration: time(
     "How long the others wait after the last renewal that they saw before one of them takes over.",
@@ -80,9 +81,13 @@ export const election = block({
   ),
   endpoints: optional(
     z.array(endpoint, { error: "must be a list of URLs" }).min(1, { error: "must hold a URL" }),
-    "For etcd: the URLs of its servers, one after the other is asked.",
+    "The URLs of the backend's servers, one after the other is asked. With kubernetes by default what a pod's environment says.",
   ),
   tls: optional(tlsBlock("backend"), "For https://: what is trusted, and what the backend is shown."),
+  token_file: optional(
+    filePath,
+    "For kubernetes: the file with the token, read anew for each request. By default that of the pod's service account.",
+  ),
   username: optional(credential("the name of a user"), "For etcd: who reads and writes there."),
   password: optional(
     credential("a password"),
@@ -99,23 +104,27 @@ export const electionTimes = (fields: ElectionFields) => ({
   retryPeriodMs: fields.retry_period ?? defaults.election.retryPeriodMs,
 });
 
+const backendOf = (fields: ElectionFields, path: string): ElectionConfig["backend"] | undefined => {
+  const { backend = defaults.election.backend, endpoints, token_file: token, username, password } = fields;
+  const tls = fields.tls && tlsOf(fields.tls, path);
+  if (backend === "kubernetes")
+    return { kind: backend, endpoints, tls, tokenFile: token === undefined ? undefined : beside(path, token) };
+  if (backend === "none" || endpoints === undefined) return undefined;
+  const credentials = username === undefined || password === undefined ? undefined : { username, password };
+  return { kind: backend, endpoints, tls, credentials };
+};
+
 /** `path`: of the file, beside which its files are. undefined: none takes place. */
 export const electionOf = (fields: ElectionFields | undefined, path: string): ElectionConfig | undefined => {
   const standard = defaults.election;
-  const { endpoints, tls, username, password } = fields ?? {};
-  if ((fields?.backend ?? standard.backend) === "none" || fields === undefined || endpoints === undefined)
-    return undefined;
+  const backend = fields && backendOf(fields, path);
+  if (fields === undefined || backend === undefined) return undefined;
   return {
     mode: fields.mode ?? standard.mode,
     name: fields.name ?? standard.name,
-    namespace: fields.namespace ?? standard.namespace,
+    namespace: fields.namespace,
     identity: fields.identity,
     ...electionTimes(fields),
-    backend: {
-      kind: "etcd",
-      endpoints,
-      tls: tls && tlsOf(tls, path),
-      credentials: username === undefined || password === undefined ? undefined : { username, password },
-    },
+    backend,
   };
 };

@@ -13,7 +13,6 @@ type UnbuiltValues = { readonly at: string; readonly values: readonly string[]; 
 /** Values of the design that this version does not have. */
 export const unbuiltValues: readonly UnbuiltValues[] = [
   { at: "sockets.group_by[]", values: ["sockscope.netns"], remedy: "remove it, one network namespace is read" },
-  { at: "election.backend", values: ["kubernetes"], remedy: "use etcd" },
   { at: "election.mode", values: ["shard"], remedy: "use leader" },
   { at: "export.otlp.protocol", values: ["grpc"], remedy: "use http/protobuf" },
 ];

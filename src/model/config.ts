@@ -25,21 +25,22 @@ export type Config = {
   };
 };
 
-export const electionBackends = ["etcd", "none"] as const;
+export const electionBackends = ["kubernetes", "etcd", "none"] as const;
 export const electionModes = ["leader"] as const;
 
 export type ElectionConfig = {
   readonly mode: (typeof electionModes)[number];
   /** Agents with the same backend, namespace and name are candidates of one election. */
   readonly name: string;
-  readonly namespace: string;
+  /** undefined: the pod's with Kubernetes, else `default`. */
+  readonly namespace: string | undefined;
   /** undefined: the host's name. */
   readonly identity: string | undefined;
   /** Above `renewDeadlineMs`, which is above twice `retryPeriodMs`. */
   readonly leaseDurationMs: number;
   readonly renewDeadlineMs: number;
   readonly retryPeriodMs: number;
-  readonly backend: EtcdConfig;
+  readonly backend: EtcdConfig | KubernetesConfig;
 };
 
 export type EtcdConfig = {
@@ -47,8 +48,17 @@ export type EtcdConfig = {
   /** Origins, at least one. */
   readonly endpoints: readonly string[];
   readonly tls: TlsOptions | undefined;
-  /** A secret with its password: never logged, never printed. */
+  /** The password is a secret: never logged, never printed. */
   readonly credentials: { readonly username: string; readonly password: string } | undefined;
+};
+
+/** What is undefined is as a pod has it. */
+export type KubernetesConfig = {
+  readonly kind: "kubernetes";
+  /** Origins, at least one. */
+  readonly endpoints: readonly string[] | undefined;
+  readonly tls: TlsOptions | undefined;
+  readonly tokenFile: string | undefined;
 };
 
 /** Mount points: in a container, where the host's are mounted. */

@@ -23,18 +23,16 @@ import { configOf } from "./parsing.ts";
 
 const masked = (config: Config): Config => {
   const { otlp, prometheus } = config.export;
+  const backend = config.election?.backend;
   const hidden = (names: readonly string[]) => Object.fromEntries(names.map((name) => [name, "***"]));
   return {
     ...config,
     election: config.election && {
       ...config.election,
-      backend: {
-        ...config.election.backend,
-        credentials: config.election.backend.credentials && {
-          ...config.election.backend.credentials,
-          password: "***",
-        },
-      },
+      backend:
+        backend?.kind === "etcd" && backend.credentials !== undefined
+          ? { ...backend, credentials: { ...backend.credentials, password: "***" } }
+          : (backend ?? config.election.backend),
     },
     export: {
       ...config.export,
@@ -440,17 +438,25 @@ describe("round trip", () => {
     fc.record({
       mode: fc.constant("leader" as const),
       name: plainWord,
-      namespace: plainWord,
+      namespace: fc.option(plainWord, { nil: undefined }),
       identity: fc.option(plainWord, { nil: undefined }),
       leaseDurationMs: fc.integer({ min: 60_000, max: 120_000 }),
       renewDeadlineMs: fc.integer({ min: 20_000, max: 59_999 }),
       retryPeriodMs: fc.integer({ min: 100, max: 10_000 }),
-      backend: fc.record({
-        kind: fc.constant("etcd" as const),
-        endpoints: fc.constantFrom(["http://127.0.0.1:2379"], ["https://one:2379", "https://[::1]:1"]),
-        tls: fc.constant(undefined),
-        credentials: fc.option(fc.record({ username: plainWord, password: plainWord }), { nil: undefined }),
-      }),
+      backend: fc.oneof(
+        fc.record({
+          kind: fc.constant("etcd" as const),
+          endpoints: fc.constantFrom(["http://127.0.0.1:2379"], ["https://one:2379", "https://[::1]:1"]),
+          tls: fc.constant(undefined),
+          credentials: fc.option(fc.record({ username: plainWord, password: plainWord }), { nil: undefined }),
+        }),
+        fc.record({
+          kind: fc.constant("kubernetes" as const),
+          endpoints: fc.constantFrom(undefined, ["https://10.0.0.1"]),
+          tls: fc.constant(undefined),
+          tokenFile: fc.constantFrom(undefined, "/run/token"),
+        }),
+      ),
     }),
     { nil: undefined },
   );

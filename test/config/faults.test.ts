@@ -44,6 +44,11 @@ const faults: Readonly<Record<string, readonly string[]>> = {
     "1:44: election.renew_deadline: must be below lease_duration, 15s",
     "1:49: election.username: needs password",
   ],
+  "bad-election-kubernetes.yaml": [
+    "1:34: election.username: is not for backend: kubernetes: remove it",
+    "1:47: election.password: is not for backend: kubernetes: remove it",
+    "1:67: election.tls.cert_file: needs key_file",
+  ],
   "bad-election-pairs.yaml": [
     "3:19: election.lease_duration: must be above renew_deadline, 10s (the default)",
     "4:17: election.retry_period: must be at most half of renew_deadline, 10s",
@@ -52,8 +57,7 @@ const faults: Readonly<Record<string, readonly string[]>> = {
     "7:10: election.tls.key_file: needs cert_file",
   ],
   "bad-election-unbuilt.yaml": [
-    '1:22: election.backend: "kubernetes" is not supported by this version of sockscope: use etcd',
-    '1:40: election.mode: "shard" is not supported by this version of sockscope: use leader',
+    '1:34: election.mode: "shard" is not supported by this version of sockscope: use leader',
   ],
   "bad-empty.yaml": ["1:1: the file is empty: write a key, or {} for the defaults"],
   "bad-endpoint-query.yaml": [

@@ -2,9 +2,14 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type AddressInfo, createServer } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import { expect } from "vitest";
 import { configFile, startAgent } from "./agent.ts";
+import { randomOf } from "./election-model.ts";
+import { parseExposition } from "./exposition.ts";
+import { type FaultyWay, startFaultyWay } from "./faulty-way.ts";
 import { flattenPoints, type MetricsRequest, type ReceivedPoint } from "./otlp-receiver.ts";
-import { fetchText } from "./until.ts";
+import { fetchText, until } from "./until.ts";
 
 export type Visit = { readonly by: string; readonly at: number };
 
@@ -90,3 +95,116 @@ export type RunningMember = ReturnType<typeof startMember>;
 /** How often another agent than before connects. With one leader at a time it is at most once a term. */
 export const changesOf = (visits: readonly Visit[]): number =>
   visits.filter(({ by }, index) => index > 0 && visits[index - 1]?.by !== by).length;
+
+/** A few agents of one election, each with a way of its own to port `backend`, and what they probe. */
+export const openFleet = async (
+  open: AsyncDisposableStack,
+  backend: number,
+  size: number,
+  electionOf: (place: number, port: number) => string,
+) => {
+  const [elected, common] = [open.use(await startVisited()), open.use(await startVisited())];
+  const ports = { elected: elected.port, common: common.port };
+  const ways: FaultyWay[] = [];
+  const members: RunningMember[] = [];
+  const start = (place: number): void => {
+    const election = electionOf(place, ways[place]?.port ?? 0);
+    members[place] = open.use(startMember(memberOf(place), memberConfig(memberOf(place), ports, election)));
+  };
+  for (let place = 0; place < size; place++) {
+    ways.push(open.use(await startFaultyWay(backend)));
+    start(place);
+  }
+  /** Which agents connected in the last so many ms. */
+  const visitors = (ms: number): string[] => [
+    ...new Set(elected.visits.filter(({ at }) => at > performance.now() - ms).map(({ by }) => by)),
+  ];
+  const leader = async (): Promise<number> => {
+    const only = await until("one agent probes", () => {
+      const [first, ...others] = visitors(500);
+      return others.length === 0 && first;
+    });
+    return members.findIndex(({ address }) => address === only);
+  };
+  return { elected, common, ways, members, start, leader };
+};
+
+export type Fleet = Awaited<ReturnType<typeof openFleet>>;
+
+/** What somebody does to the lease, and a stop of its backend. */
+export type BackendFaults = {
+  readonly remove: () => Promise<unknown>;
+  readonly edit: () => Promise<unknown>;
+  readonly spoil: () => Promise<unknown>;
+  readonly freeze: (ms: number) => Promise<unknown>;
+};
+
+/** Injects faults of all kinds, most of them into the leader, and expects that the target never heard of two at a time. */
+export const injectFaults = async (
+  { elected, ways, members, start, leader }: Fleet,
+  faults: number,
+  backend: BackendFaults,
+): Promise<void> => {
+  const random = randomOf(7);
+  let ended = 0;
+  const endAndStart = async (place: number, signal: NodeJS.Signals): Promise<void> => {
+    const member = members[place];
+    member?.agent.child.kill(signal);
+    await member?.agent.exited;
+    ended += member?.terms() ?? 0;
+    start(place);
+  };
+  const injected: readonly ((place: number) => Promise<unknown>)[] = [
+    (place) => endAndStart(place, "SIGKILL"),
+    (place) => endAndStart(place, "SIGTERM"),
+    async (place) => {
+      members[place]?.agent.child.kill("SIGSTOP");
+      await sleep(500 + random.below(3500));
+      members[place]?.agent.child.kill("SIGCONT");
+    },
+    async (place) => {
+      ways[place]?.set("error");
+      await sleep(random.below(3000));
+      ways[place]?.set("open");
+    },
+    async (place) => {
+      ways[place]?.set("hang");
+      await sleep(random.below(4000));
+      ways[place]?.set("open");
+      ways[place]?.reset();
+    },
+    async (place) => {
+      ways[place]?.set(100 + random.below(700));
+      await sleep(random.below(4000));
+      ways[place]?.set("open");
+    },
+    async (place) => ways[place]?.reset(),
+    backend.remove,
+    backend.edit,
+    backend.spoil,
+    () => backend.freeze(random.below(3000)),
+  ];
+  for (let count = 0; count < faults; count++) {
+    const place = random.chance(0.8) ? await leader() : random.below(members.length);
+    // Each kind before any comes again.
+    await injected[count % injected.length]?.(place);
+  }
+  await leader();
+  await sleep(500);
+  const terms = members.reduce((sum, member) => sum + member.terms(), ended);
+  expect(elected.visits.length).toBeGreaterThan(faults);
+  expect(terms).toBeGreaterThan(faults / 4);
+  expect(changesOf(elected.visits)).toBeLessThan(terms);
+  // What a long run is told by.
+  if (faults > 16) process.stdout.write(`${faults} faults, ${terms} terms, ${elected.visits.length} visits\n`);
+};
+
+/** `sockscope.probe.up` of a target on the page. */
+export const upOf = async (member: RunningMember | undefined, target: string): Promise<number | undefined> =>
+  parseExposition((await member?.metrics()) ?? "")
+    .find("sockscope_probe_up")
+    .find(({ labels }) => labels["sockscope_probe_name"] === target)?.value;
+
+/** What the page says of the election. */
+export const leadsOf = async (member: RunningMember | undefined): Promise<number | undefined> =>
+  parseExposition((await member?.metrics()) ?? "").find("sockscope_agent_election_leader")[0]?.value;

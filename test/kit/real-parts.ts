@@ -9,6 +9,7 @@ export const realParts = {
   prometheus: named("PROMETHEUS"),
   promtool: named("PROMTOOL"),
   etcd: named("ETCD"),
+  apiserver: named("APISERVER"),
 };
 
 /** Whether tests can run beside these programs, in a network namespace of their own. */
