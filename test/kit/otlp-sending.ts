@@ -1,4 +1,4 @@
-import { createOtlpDestination } from "../../src/export/otlp-http.ts";
+import { createOtlpDestination } from "../../src/export/otlp-transport.ts";
 import type { Snapshot } from "../../src/model/columns.ts";
 import type { OtlpConfig } from "../../src/model/config.ts";
 

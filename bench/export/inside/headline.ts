@@ -5,7 +5,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { setFlagsFromString } from "node:v8";
 import { createTelemetry } from "../../../src/export/otel.ts";
-import { createOtlpDestination } from "../../../src/export/otlp-http.ts";
+import { createOtlpDestination } from "../../../src/export/otlp-transport.ts";
 import type { Log } from "../../../src/model/log.ts";
 import { median } from "../../bars.ts";
 import { costOf, cpuOf, createPipeline, requestsOf, result } from "../../sockets/inside/pipeline.ts";

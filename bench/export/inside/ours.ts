@@ -3,7 +3,7 @@
 import { setFlagsFromString } from "node:v8";
 import { inSlices } from "../../../src/collect/reading.ts";
 import { createTelemetry } from "../../../src/export/otel.ts";
-import { createOtlpDestination } from "../../../src/export/otlp-http.ts";
+import { createOtlpDestination } from "../../../src/export/otlp-transport.ts";
 import { mapLargeBuffers } from "../../../src/kernel/allocator.ts";
 import { loadLibc } from "../../../src/kernel/libc.ts";
 import type { Log } from "../../../src/model/log.ts";
