@@ -34,6 +34,7 @@ const dialled = (dial: Dial, url: URL, signal: AbortSignal): Promise<Socket> => 
     reject(error);
     dialing.destroy(error);
   };
+  if (signal.aborted) abort();
   signal.addEventListener("abort", abort, { once: true });
   return promise;
 };
@@ -102,7 +103,6 @@ export class GrpcConnection implements Connection {
     old?.destroy();
     this.#context = context;
     const socket = await dialled(this.#dial(context, proxyContext), url, signal);
-    if (this.#isClosed) socket.destroy();
     if (socket instanceof TLSSocket && socket.alpnProtocol === "http/1.1") {
       socket.destroy();
       throw new GrpcError("ERR_NO_HTTP2");
@@ -111,6 +111,8 @@ export class GrpcConnection implements Connection {
     // Each call tells of it.
     session.on("error", () => undefined).on("timeout", () => session.close());
     this.#session = session;
+    // The connection was made while it was closed.
+    if (this.#isClosed) this.close();
     return { session, isNew: true };
   }
 

@@ -1,10 +1,13 @@
 import { constants } from "node:http2";
+import { once } from "node:events";
+import { createServer } from "node:net";
 import { gzipSync } from "node:zlib";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { grpcStatuses } from "../../src/export/otlp-grpc-status.ts";
 import type { OtlpConfig } from "../../src/model/config.ts";
 import { type GrpcAnswer, retryInfo } from "../kit/grpc-receiver.ts";
-import { after, everyMs, mib, noise, numbered, secret, useDelivery, values } from "../kit/otlp-delivery.ts";
+import { after, everyMs, mib, noise, numbered, portOf, secret, useDelivery, values } from "../kit/otlp-delivery.ts";
 import { partialSuccess } from "../kit/otlp-receiver.ts";
 import { descriptorOf, endedOf, snapshotOf } from "../kit/otlp-snapshots.ts";
 
@@ -124,6 +127,7 @@ const table: readonly (readonly [string, GrpcAnswer, Outcome])[] = [
   ["a broken stream", { reset: constants.NGHTTP2_INTERNAL_ERROR }, refused("status INTERNAL, ")],
   ["a stream that just ends", { reset: constants.NGHTTP2_NO_ERROR }, refused("status UNKNOWN, ")],
   ["a cut connection", "cut", retried("cannot reach .*ERR_CONNECTION_LOST")],
+  ["a connection that has enough", "calm", retried("cannot reach .*ERR_HTTP2_SESSION_ERROR")],
   ["no answer", "hang", retried("\\(no answer in 300 ms\\)")],
   ["an answer without end", "dribble", retried("\\(no answer in 300 ms\\)")],
   ["a message of 100 MB", "flood", refused("an answer of more than 4 MiB")],
@@ -238,4 +242,37 @@ describe("a connection that is used again", () => {
     expect(to.requests[2]?.clientPort).not.toBe(to.requests[1]?.clientPort);
     await expect.poll(() => to.open()).toBe(1);
   });
+});
+
+test("whatever frames a server sends, each request is delivered, refused or kept", { timeout: 30_000 }, async () => {
+  /** The header of a frame (RFC 9113, section 4.1) and its payload. */
+  const frameOf = (type: number, flags: number, stream: number, payload: Uint8Array): Buffer =>
+    Buffer.from([0, 0, payload.length, type, flags, 0, 0, 0, stream, ...payload]);
+  const settings = frameOf(4, 0, 0, new Uint8Array());
+  const frame = fc
+    .tuple(fc.nat(10), fc.nat(255), fc.constantFrom(0, 1, 1, 1, 2, 3), fc.uint8Array({ maxLength: 60 }))
+    .map((fields) => frameOf(...fields));
+  // `:status: 200` by HPACK's static table, and a message.
+  const sound = fc.constantFrom(frameOf(1, 4, 1, Buffer.of(0x88)), frameOf(0, 0, 1, Buffer.of(0, 0, 0, 0, 0)));
+  const frames = fc.array(fc.oneof(frame, sound), { maxLength: 8 });
+  await fc.assert(
+    fc.asyncProperty(frames, async (sent) => {
+      const server = createServer((socket) => {
+        socket.on("error", () => undefined).write(settings);
+        socket.once("data", () => socket.end(Buffer.concat(sent)));
+      }).listen(0, "127.0.0.1");
+      await once(server, "listening");
+      const from = destination(`http://127.0.0.1:${portOf(server)}`, { timeoutMs: 100, retry: everyMs(60_000) });
+      await from.export(numbered(1));
+      await expect
+        .poll(() => from.stats().sentPoints + lines.length, { interval: 2, timeout: 5000 })
+        .toBeGreaterThan(0);
+      const { sentPoints, dropped, queueBytes } = from.stats();
+      expect(sentPoints + dropped.refused + (queueBytes > 0 ? 1 : 0)).toBe(1);
+      await from.shutdown(AbortSignal.abort());
+      server.close();
+      lines.length = 0;
+    }),
+    { numRuns: 60 },
+  );
 });

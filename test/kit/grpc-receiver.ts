@@ -21,7 +21,8 @@ import { decodeRequest, type MetricsRequest } from "./otlp-receiver.ts";
 /**
  * What a call is answered with. `hang`: never. `dribble`: a byte of a message now and then, for ever. `flood`: a message
  * of 100 MB. `cut`: the connection is cut after the request was read. `away`: the connection ends with a
- * GOAWAY that says that this call was not looked at, which cannot be said of the first one of a connection.
+ * GOAWAY that says that this call was not looked at, which cannot be said of the first one of a connection. `calm`: it
+ * ends with one that says that there were too many.
  */
 export type GrpcAnswer =
   | "hang"
@@ -29,6 +30,7 @@ export type GrpcAnswer =
   | "flood"
   | "cut"
   | "away"
+  | "calm"
   | {
       /** `grpc-status`, 0 unless said otherwise; `null`: none. */
       readonly status?: number | string | null;
@@ -176,6 +178,7 @@ export const startGrpcReceiver = async ({ port: wantedPort = 0, tls }: ReceiverO
     else if (answer === "flood") flood(stream);
     else if (answer === "cut") session?.destroy();
     else if (answer === "away") session?.goaway(constants.NGHTTP2_NO_ERROR, 1);
+    else if (answer === "calm") session?.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM);
     else respond(answer, stream);
   };
   const server = tls === undefined ? createServer() : createSecureServer(tls);
