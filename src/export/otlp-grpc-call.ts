@@ -25,10 +25,10 @@ const gunzipAsync = promisify(gunzip);
 const unzstdAsync = promisify(zstdDecompress);
 
 /** What may answer in kind. */
-const decompressors: Readonly<Record<string, (body: Uint8Array) => Promise<Uint8Array>>> = {
-  gzip: (body) => gunzipAsync(body, { maxOutputLength: maxAnswerBytes }),
-  zstd: (body) => unzstdAsync(body, { maxOutputLength: maxAnswerBytes }),
-};
+const decompressors: ReadonlyMap<string, (body: Uint8Array) => Promise<Uint8Array>> = new Map([
+  ["gzip", (body) => gunzipAsync(body, { maxOutputLength: maxAnswerBytes })],
+  ["zstd", (body) => unzstdAsync(body, { maxOutputLength: maxAnswerBytes })],
+]);
 
 /** The connection ended within a call, for no reason that anybody gave. */
 class ConnectionLostError extends Error {
@@ -59,7 +59,7 @@ const messageOf = async (
   const body = isWhole ? answer.subarray(prefixBytes, prefixBytes + answer.readUInt32BE(1)) : new Uint8Array();
   if (!isWhole || answer[0] === 0) return { body, oversized: false };
   try {
-    return { body: (await decompressors[encoding ?? ""]?.(body)) ?? new Uint8Array(), oversized: false };
+    return { body: (await decompressors.get(encoding ?? "")?.(body)) ?? new Uint8Array(), oversized: false };
   } catch (error) {
     const oversized = error instanceof Error && "code" in error && error.code === "ERR_BUFFER_TOO_LARGE";
     return { body: new Uint8Array(), oversized };
@@ -83,7 +83,7 @@ export const callExport = async ({ session, content, authority, headers, timeout
     te: "trailers",
     "content-type": "application/grpc",
     "grpc-timeout": timeoutOf(timeoutMs),
-    "grpc-accept-encoding": Object.keys(decompressors).join(","),
+    "grpc-accept-encoding": [...decompressors.keys()].join(","),
     ...(encoding === "none" ? {} : { "grpc-encoding": encoding }),
     // They may be secrets, which no table of a peer should keep.
     [sensitiveHeaders]: Object.keys(headers),

@@ -124,7 +124,7 @@ describe("files of TLS that change", () => {
 describe("a port that is none of gRPC", () => {
   /** What the log says of a request to it. */
   const saidOf = async (url: string, config: Partial<OtlpConfig> = {}): Promise<string | undefined> => {
-    const from = destination(url, { timeoutMs: 300, ...config });
+    const from = destination(url, config);
     await from.export(numbered(1));
     await expect.poll(() => lines, { timeout: 5000 }).toHaveLength(1);
     expect(from.stats()).toMatchObject({ sentPoints: 0, dropped: { refused: 0 } });
@@ -198,10 +198,14 @@ describe("an HTTP proxy on the way to gRPC", () => {
   // `server` is a certificate of localhost, and the host is one that nothing resolves.
   const tls = options({ serverName: "localhost" });
 
-  test.each(["http", "https"])("is asked for a tunnel to %s://", async (scheme) => {
+  test.each([
+    ["http", "collector.invalid"],
+    ["https", "collector.invalid"],
+    ["https", "[2001:db8::1]"],
+  ])("is asked for a tunnel to %s://%s", async (scheme, host) => {
     const to = await receiver(0, scheme === "https" ? server : undefined);
     await using proxy = await startHttpProxy();
-    const from = destination(`${scheme}://collector.invalid:${to.port}`, {
+    const from = destination(`${scheme}://${host}:${to.port}`, {
       tls: scheme === "https" ? tls : undefined,
       proxy: proxyAt(proxy.port, { credentials }),
     });
@@ -210,24 +214,24 @@ describe("an HTTP proxy on the way to gRPC", () => {
     expect(values(to)).toEqual([1, 2]);
     expect(proxy.requests).toMatchObject([
       {
-        line: `CONNECT collector.invalid:${to.port}`,
+        line: `CONNECT ${host}:${to.port}`,
         headers: {
-          host: `collector.invalid:${to.port}`,
+          host: `${host}:${to.port}`,
           "proxy-authorization": `Basic ${Buffer.from(credentials).toString("base64")}`,
         },
       },
     ]);
     for (const { headers } of to.requests) {
-      expect(headers[":authority"]).toBe(`collector.invalid:${to.port}`);
+      expect(headers[":authority"]).toBe(`${host}:${to.port}`);
       expect(headers["proxy-authorization"]).toBeUndefined();
     }
     expect(lines).toEqual([]);
   });
 
   test("that is not there, refuses or never answers keeps requests waiting", async () => {
-    const said = async (proxy: ProxyConfig): Promise<string | undefined> => {
+    const said = async (proxy: ProxyConfig, timeoutMs = 5000): Promise<string | undefined> => {
       const before = lines.length;
-      const from = destination("http://collector.invalid:4317", { proxy, timeoutMs: 100 });
+      const from = destination("http://collector.invalid:4317", { proxy, timeoutMs });
       await from.export(numbered(1));
       await expect.poll(() => lines.length - before, { timeout: 5000 }).toBe(1);
       expect(from.stats().queueBytes).toBeGreaterThan(0);
@@ -238,7 +242,7 @@ describe("an HTTP proxy on the way to gRPC", () => {
     await using refusing = await startHttpProxy({ refuse: 407 });
     expect(await said(proxyAt(refusing.port))).toContain("(ERR_PROXY status 407)");
     await using hanging = await startHttpProxy({ refuse: "hang" });
-    expect(await said(proxyAt(hanging.port))).toContain("(no answer in 100 ms)");
+    expect(await said(proxyAt(hanging.port), 100)).toContain("(no answer in 100 ms)");
     await expect.poll(() => hanging.open(), { timeout: 5000 }).toBe(0);
   });
 });

@@ -39,8 +39,8 @@ export type GrpcAnswer =
       readonly details?: Uint8Array;
       /** The message of the answer. */
       readonly body?: Uint8Array;
-      /** It is compressed by gzip. */
-      readonly isCompressed?: boolean;
+      /** It is compressed so. */
+      readonly encoding?: string;
       /** What is sent in the place of a message and its prefix. */
       readonly raw?: Uint8Array;
       /** Of HTTP. */
@@ -108,16 +108,7 @@ const flood = (stream: ServerHttp2Stream): void => {
 };
 
 const respond = (answer: Exclude<GrpcAnswer, string>, stream: ServerHttp2Stream): void => {
-  const {
-    status = 0,
-    message,
-    details,
-    body = new Uint8Array(),
-    isCompressed = false,
-    raw,
-    httpStatus,
-    reset,
-  } = answer;
+  const { status = 0, message, details, body = new Uint8Array(), encoding, raw, httpStatus, reset } = answer;
   if (reset !== undefined) {
     stream.close(reset);
     return;
@@ -137,9 +128,12 @@ const respond = (answer: Exclude<GrpcAnswer, string>, stream: ServerHttp2Stream)
     stream.respond({ ...opened, ...trailers }, { endStream: true });
     return;
   }
-  stream.respond({ ...opened, ...(isCompressed ? { "grpc-encoding": "gzip" } : {}) }, { waitForTrailers: true });
+  stream.respond(
+    { ...opened, ...(encoding === undefined ? {} : { "grpc-encoding": encoding }) },
+    { waitForTrailers: true },
+  );
   stream.on("wantTrailers", () => stream.sendTrailers(trailers));
-  stream.end(raw ?? framed(body, isCompressed));
+  stream.end(raw ?? framed(body, encoding !== undefined));
 };
 
 type ReceiverOptions = {
