@@ -125,6 +125,7 @@ describe("storage", () => {
     await second.flush(after(5000));
     expect(values(to)).toEqual([0, 2, 3]);
     expect(second.stats()).toMatchObject({ queueBytes: 0, sentPoints: 3, dropped: { refused: 1 } });
+    await second.shutdown(after(1000));
     expect(folder.files()).toEqual([]);
     expect(lines.slice(1)).toEqual([
       `warn the OTLP destination 127.0.0.1:${port} refuses requests (ERR_INVALID_FORMAT): their points are dropped; they were stored as JSON, which gRPC does not carry`,
