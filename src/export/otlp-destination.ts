@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { promisify } from "node:util";
 import { constants, gzip, zstdCompress } from "node:zlib";
 import type { Snapshot } from "../model/columns.ts";
-import type { Compression, OtlpConfig, OtlpProtocol } from "../model/config.ts";
+import type { Compression, OtlpConfig } from "../model/config.ts";
 import type { Log } from "../model/log.ts";
 import { orAborted } from "./otlp-abort.ts";
 import { Deltas } from "./otlp-delta.ts";
@@ -11,7 +11,7 @@ import { encodeJsonRequests } from "./otlp-json.ts";
 import { type EncodedRequest, encodeRequests } from "./otlp-protobuf.ts";
 import { RequestQueue } from "./otlp-queue.ts";
 import { countRequests, type DeliveryReport } from "./otlp-report.ts";
-import type { Content } from "./otlp-record.ts";
+import { type Content, formats, type OtlpFormat } from "./otlp-record.ts";
 import { type Clocks, type DeliveryCounts, OtlpSender, type Post } from "./otlp-sender.ts";
 import { diskBytes, type FileLock, OtlpStorage, storageFolder } from "./otlp-storage.ts";
 
@@ -53,9 +53,9 @@ const compressors: Readonly<Record<Compression, (body: Uint8Array) => Promise<Ui
   none: (body) => Promise.resolve(body),
 };
 
-const encoders: Readonly<Record<OtlpProtocol, typeof encodeRequests>> = {
-  "http/protobuf": encodeRequests,
-  "http/json": encodeJsonRequests,
+const encoders: Readonly<Record<OtlpFormat, typeof encodeRequests>> = {
+  protobuf: encodeRequests,
+  json: encodeJsonRequests,
 };
 
 /** Runs work to its end, one slice a turn of the event loop. */
@@ -163,7 +163,7 @@ export class OtlpDestination {
     await (signal === undefined ? ready : orAborted(ready, signal).catch(() => undefined));
     const { config, maxRequestBytes: maxBytes } = this.#parts;
     const wanted = this.#deltas === undefined ? snapshot : await inTurns(this.#deltas.of(snapshot));
-    const steps = encoders[config.protocol](wanted, { maxBytes, buffers: this.#buffers });
+    const steps = encoders[formats[config.protocol]](wanted, { maxBytes, buffers: this.#buffers });
     for (let step = steps.next(); ; step = steps.next()) {
       if (step.done === true) {
         this.#counts.dropped.too_large += step.value;
@@ -180,7 +180,7 @@ export class OtlpDestination {
     const isKept = encoding === "none" && body.length > maxRequestBytes / 2;
     const wanted = encoding === "none" && !isKept ? new Uint8Array(body) : await compressors[encoding](body);
     if (!isKept) release?.();
-    const content: Content = { body: wanted, encoding, protocol };
+    const content: Content = { body: wanted, encoding, format: formats[protocol] };
     const bytes = this.#storage === undefined ? wanted.length : diskBytes(wanted.length);
     const whenDelivered = isKept && this.#storage === undefined ? release : undefined;
     await this.#sender.enqueue({ content, bytes, points, release: whenDelivered }, signal);

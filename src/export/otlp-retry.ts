@@ -16,17 +16,22 @@ export type Reply = {
   readonly oversized: boolean;
 };
 
-/** What one attempt came to. `status` is absent where there was no answer. */
+/** What one attempt came to. `status`, of HTTP or the name of one of gRPC, is absent where there was no answer. */
 export type Verdict =
   | { readonly kind: "delivered"; readonly rejected: number; readonly message: string }
-  | { readonly kind: "retry"; readonly status?: number; readonly reason: string; readonly retryAfterMs: number }
-  | { readonly kind: "refused"; readonly status?: number; readonly reason: string };
+  | {
+      readonly kind: "retry";
+      readonly status?: number | string;
+      readonly reason: string;
+      readonly retryAfterMs: number;
+    }
+  | { readonly kind: "refused"; readonly status?: number | string; readonly reason: string };
 
 /** https://opentelemetry.io/docs/specs/otlp/#retryable-response-codes */
 const retryable: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 
 /** A server that asks for more must not silence the agent for days. */
-const longestRetryAfterMs = 3_600_000;
+export const longestRetryAfterMs = 3_600_000;
 
 /** `Retry-After` in ms from `nowMs` (Unix ms): seconds or an HTTP-date, at most an hour; 0 where it says neither. */
 export const parseRetryAfter = (value: string | undefined, nowMs: number): number => {

@@ -4,11 +4,11 @@ import type { OtlpConfig } from "../model/config.ts";
 import { pointsOf, type RequestQueue, type StoredRequest } from "./otlp-queue.ts";
 import type { Content } from "./otlp-record.ts";
 import type { DeliveryReport } from "./otlp-report.ts";
-import { backoffMs, judgeFailure, judgeReply, type Reply, type Verdict } from "./otlp-retry.ts";
+import { backoffMs, judgeFailure, type Verdict } from "./otlp-retry.ts";
 import type { OtlpStorage, Unread } from "./otlp-storage.ts";
 
 /** Sends one request. Rejects where no complete answer came, and soon after the signal aborts in any case. */
-export type Post = (content: Content, signal: AbortSignal) => Promise<Reply>;
+export type Post = (content: Content, signal: AbortSignal) => Promise<Verdict>;
 
 export const dropReasons = ["queue_full", "rejected", "refused", "expired", "too_large", "damaged"] as const;
 export type DropReason = (typeof dropReasons)[number];
@@ -162,7 +162,7 @@ export class OtlpSender {
     this.#attempt = attempt;
     const deadline = setTimeout(() => attempt.abort(), config.timeoutMs);
     try {
-      return judgeReply(await post(content, attempt.signal), clocks.now());
+      return await post(content, attempt.signal);
     } catch (error) {
       return attempt.signal.aborted
         ? { kind: "retry", reason: `no answer in ${config.timeoutMs} ms`, retryAfterMs: 0 }

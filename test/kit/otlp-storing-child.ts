@@ -1,6 +1,6 @@
 import { writeSync } from "node:fs";
 import { flushCompileCache } from "node:module";
-import { createOtlpDestination } from "../../src/export/otlp-http.ts";
+import { createOtlpDestination } from "../../src/export/otlp-transport.ts";
 import { type AttributeSet, noAttributes, type Snapshot } from "../../src/model/columns.ts";
 import { lock } from "./otlp-storing.ts";
 
