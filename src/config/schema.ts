@@ -404,3 +404,6 @@ export const schema = block({
 
 /** The file as the schema reads it: durations in ms, URLs parsed, absent keys absent. */
 export type File = z.output<typeof schema>;
+
+/** The file as it is written. */
+export type Written = z.input<typeof schema>;
