@@ -5,7 +5,8 @@ import { now, reasonOf } from "./core-parts.ts";
 import { createProbing } from "./core-probing.ts";
 import { createConsole, type Console, type ConsoleOptions } from "./export/console.ts";
 import { OtlpDestinations } from "./export/otlp-destinations.ts";
-import { createPage, type Health, type Page } from "./export/page.ts";
+import { destinationHealth, type Health } from "./export/health.ts";
+import { createPage, type Page } from "./export/page.ts";
 import { createOtlpFile, type OtlpFile } from "./export/otlp-file.ts";
 import type { Snapshot } from "./model/columns.ts";
 import type { Config } from "./model/config.ts";
@@ -43,16 +44,19 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
   let printer: Console | undefined;
   const started = now();
   const userAgent = `sockscope/${version} OTel-OTLP-Exporter-JavaScript/${version}`;
-  const destinations = new OtlpDestinations({ log, userAgent });
+  const destinations = new OtlpDestinations({
+    log,
+    userAgent,
+    record: (...recorded) => core.telemetry.record(...recorded),
+  });
 
   const health = (): Health => {
     const patience = 3 * config.collection.intervalMs;
     const age = (at: number): string => `${Math.round((now() - at) / 1000)} s`;
     const last = latest?.at ?? started;
     const unwritten = file?.trouble();
-    const late = destinations
-      .stats()
-      .filter(({ lastSuccessMs, startedMs }) => Date.now() - (lastSuccessMs ?? startedMs) > patience);
+    const stats = destinations.stats();
+    const late = stats.filter(({ lastSuccessMs, startedMs }) => Date.now() - (lastSuccessMs ?? startedMs) > patience);
     return {
       live: now() - last > patience + config.collection.timeoutMs ? `no collection for ${age(last)}` : undefined,
       ready: latest === undefined ? "no collection has finished yet" : undefined,
@@ -60,6 +64,7 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
         late.length > 0
           ? `no export to ${listed(late.map(({ host }) => host))} in the last ${patience / 1000} s`
           : unwritten && `cannot write ${config.export.file?.path} (${unwritten})`,
+      destinations: stats.map(destinationHealth),
     };
   };
 

@@ -339,7 +339,7 @@ const prometheus = block({
         description: "The password, a secret: never logged, never printed. As in ${env:PAGE_PASSWORD}.",
       }),
     }),
-    "Who may read the page. Without this block everybody who can reach it. /livez, /readyz and /healthz stay open.",
+    "Who may read the page. Without this block everybody who can reach it. /livez, /readyz and /healthz stay open; the figures of /healthz do not.",
   ),
   tls: optional(
     block({

@@ -3,6 +3,8 @@ import type { SecureContext } from "node:tls";
 import { Pool } from "undici";
 import type { OtlpConfig, OtlpProtocol } from "../model/config.ts";
 import type { Log } from "../model/log.ts";
+import type { RecordValue } from "../metrics/observation.ts";
+import { attemptRecorder, exporterAttributes } from "./exporter-metrics.ts";
 import { orAborted } from "./otlp-abort.ts";
 import {
   type Dial,
@@ -26,6 +28,8 @@ import type { FileLock } from "./otlp-storage.ts";
 export type OtlpDependencies = Partial<Clocks> & {
   readonly log: Log;
   readonly userAgent: string;
+  /** Where attempts are recorded. */
+  readonly record?: RecordValue;
   /** Its name in the log and in the agent's own metrics; without one it is `host:port`. */
   readonly name?: string;
   /** The destination of the same receiver in whose place this one comes, so that increments are sent once. */
@@ -220,6 +224,7 @@ export const createOtlpDestination = (config: OtlpConfig, dependencies: OtlpDepe
   const { name: host = hostOf(url), predecessor } = dependencies;
   const headers = headersOf(url, config, userAgent);
   const { proxy } = config;
+  const exporter = exporterAttributes(config, host);
   const secrets = [
     ...Object.values(config.headers),
     ...Object.values(credentialsOf(url)),
@@ -228,6 +233,8 @@ export const createOtlpDestination = (config: OtlpConfig, dependencies: OtlpDepe
   return new OtlpDestination({
     config,
     host,
+    exporter,
+    attempted: attemptRecorder(dependencies.record ?? (() => undefined), exporter),
     connection: new HttpConnection({ url, config, headers, userAgent, monotonic }),
     report: new DeliveryReport(log, { host, isTls }, secrets),
     clocks: { now, monotonic, random },
