@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { cleanEnvironment, root } from "../kit/agent.ts";
 import { closedPort } from "../kit/loopback.ts";
 import { attributesOf, startOtlpReceiver } from "../kit/otlp-receiver.ts";
@@ -13,10 +13,11 @@ const example = /```ts\n(.*?)```/s.exec(readFileSync(join(root, "docs/LIBRARY.md
 
 describe.skipIf(process.platform !== "linux")("the package in an application", () => {
   let application: Awaited<ReturnType<typeof applicationWithPackage>>;
+  // The compiler takes all of a small machine.
   beforeAll(async () => {
     application = await applicationWithPackage();
-  });
-  afterAll(() => application[Symbol.dispose]());
+    return () => application[Symbol.dispose]();
+  }, 60_000);
 
   const start = (file: string, env: NodeJS.ProcessEnv = {}) => {
     const child = spawn(process.execPath, [file], {
@@ -58,7 +59,7 @@ describe.skipIf(process.platform !== "linux")("the package in an application", (
     expect(attributesOf(resource?.resource?.attributes)).toMatchObject({ "telemetry.sdk.name": "opentelemetry" });
   });
 
-  test("the example has no fault of types, and types refuse what the schema refuses", async () => {
+  test("the example has no fault of types, and types refuse what the schema refuses", { timeout: 60_000 }, async () => {
     application.write("example.ts", example);
     application.write(
       "faulty.ts",
