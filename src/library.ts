@@ -80,8 +80,7 @@ const start = async (config: SockscopeConfig | string): Promise<Sockscope> => {
         registered.clear();
         const over = new AbortController();
         const farewell = setTimeout(farewellMs, undefined, { signal: over.signal }).catch(() => undefined);
-        await Promise.race([close(), farewell]);
-        over.abort();
+        await Promise.race([close(), farewell]).finally(() => over.abort());
       })();
       return closing;
     },
