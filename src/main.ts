@@ -1,5 +1,4 @@
 #!/usr/bin/env node
-import { readFileSync } from "node:fs";
 import { startAgent } from "./agent.ts";
 import { type Command, helpText, parseCommand } from "./cli.ts";
 import { renderEffective } from "./config/effective.ts";
@@ -20,16 +19,10 @@ import { ConfigError, FatalError, UsageError } from "./model/errors.ts";
 import type { Log } from "./model/log.ts";
 import type { Target } from "./model/target.ts";
 import { collectOnce, probeNow } from "./once.ts";
+import { version } from "./version.ts";
 
 type Logging = Pick<Extract<Command, { kind: "run" }>, "logLevel" | "logFormat">;
 type CommandOf<K extends Command["kind"]> = Extract<Command, { kind: K }>;
-
-const version = (): string => {
-  const manifest: unknown = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
-  return typeof manifest === "object" && manifest !== null && "version" in manifest
-    ? String(manifest.version)
-    : "unknown";
-};
 
 const print = (text: string): void => {
   process.stdout.write(text.endsWith("\n") ? text : `${text}\n`);
@@ -71,7 +64,7 @@ const run = async (command: CommandOf<"run">): Promise<number> => {
   const starting = startAgent({
     config,
     file,
-    version: version(),
+    version,
     log,
     stdout: { out: stdout, color: !process.env["NO_COLOR"] },
   });
@@ -93,7 +86,7 @@ const once = async (command: CommandOf<"once">): Promise<number> => {
   const log = logOf(command);
   const { config, notes, file } = await loadConfig({ file: command.config, env: process.env });
   for (const note of notes) log("info", note);
-  const snapshot = await collectOnce({ config, file, version: version(), log }, command.forMs);
+  const snapshot = await collectOnce({ config, file, version, log }, command.forMs);
   if (snapshot === undefined) throw new FatalError("nothing was collected; the log says why");
   print(renderSnapshot(snapshot, command.format));
   return 0;
@@ -167,7 +160,7 @@ const execute = async (command: Command): Promise<number> => {
       print(helpText(command.command));
       return 0;
     case "version":
-      print(version());
+      print(version);
       return 0;
     default:
       return command satisfies never;

@@ -342,7 +342,7 @@ const prometheus = block({
         description: "The password, a secret: never logged, never printed. As in ${env:PAGE_PASSWORD}.",
       }),
     }),
-    "Who may read the page. Without this block everybody who can reach it. /livez, /readyz and /healthz stay open.",
+    "Who may read the page. Without this block everybody who can reach it. /livez, /readyz and /healthz stay open; the figures of /healthz do not.",
   ),
   tls: optional(
     block({
@@ -407,3 +407,6 @@ export const schema = block({
 
 /** The file as the schema reads it: durations in ms, URLs parsed, absent keys absent. */
 export type File = z.output<typeof schema>;
+
+/** The file as it is written. */
+export type Written = z.input<typeof schema>;

@@ -8,6 +8,7 @@ import { orAborted } from "./otlp-abort.ts";
 import { Deltas } from "./otlp-delta.ts";
 import { RequestBuffers } from "./otlp-buffers.ts";
 import { encodeJsonRequests } from "./otlp-json.ts";
+import type { attemptRecorder, ExporterAttributes } from "./exporter-metrics.ts";
 import { type EncodedRequest, encodeRequests } from "./otlp-protobuf.ts";
 import { RequestQueue } from "./otlp-queue.ts";
 import { countRequests, type DeliveryReport } from "./otlp-report.ts";
@@ -17,13 +18,19 @@ import { diskBytes, type FileLock, OtlpStorage, storageFolder } from "./otlp-sto
 
 export type OtlpStats = DeliveryCounts & {
   /** Its name: `host:port`, or more where several have that. */ readonly host: string;
+  /** What `otel.sdk.exporter.*` call it. */ readonly exporter: ExporterAttributes;
   /** Unix ms. */ readonly startedMs: number;
   /** Stored bytes that wait or are under way. */ readonly queueBytes: number;
+  /** Their bound. */ readonly maxQueueBytes: number;
+  /** Requests of these bytes. */ readonly queueRequests: number;
+  /** Points of these requests. */ readonly queuePoints: number;
 };
 
 type DestinationParts = {
   readonly config: OtlpConfig;
   readonly host: string;
+  readonly exporter: ExporterAttributes;
+  readonly attempted: ReturnType<typeof attemptRecorder>;
   readonly connection: { readonly post: Post; readonly close: () => void };
   readonly report: DeliveryReport;
   readonly clocks: Clocks;
@@ -77,7 +84,10 @@ export class OtlpDestination {
     sentBytes: 0,
     sentPoints: 0,
     dropped: { queue_full: 0, rejected: 0, refused: 0, expired: 0, too_large: 0, damaged: 0 },
+    refused: new Map(),
+    retries: 0,
     lastSuccessMs: undefined,
+    lastError: undefined,
   };
   /** The exports under way, one after another, so that their requests stay in order. */
   #encoding = Promise.resolve();
@@ -108,6 +118,7 @@ export class OtlpDestination {
       report,
       clocks,
       aheadBytes: 2 * parts.maxRequestBytes,
+      attempted: parts.attempted,
     });
   }
 
@@ -148,13 +159,18 @@ export class OtlpDestination {
   }
 
   stats(): OtlpStats {
-    const { host } = this.#parts;
+    const { host, exporter } = this.#parts;
     return {
       ...this.#counts,
       dropped: { ...this.#counts.dropped },
+      refused: new Map(this.#counts.refused),
       host,
+      exporter,
       startedMs: this.#startedMs,
       queueBytes: this.#queue.bytes,
+      maxQueueBytes: this.#queue.maxBytes,
+      queueRequests: this.#queue.length,
+      queuePoints: this.#queue.points,
     };
   }
 

@@ -104,6 +104,6 @@ export const judgeGrpcReply = (reply: GrpcReply): Verdict => {
       retryAfterMs: Math.min(asked ?? 0, longestRetryAfterMs),
     };
   if (reply.oversized) return { kind: "refused", reason: "an answer of more than 4 MiB" };
-  if (status === "OK") return { kind: "delivered", ...parsePartialSuccess(reply.body) };
+  if (status === "OK") return { kind: "delivered", status, ...parsePartialSuccess(reply.body) };
   return { kind: "refused", status, reason: said };
 };

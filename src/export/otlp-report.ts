@@ -89,6 +89,8 @@ export class DeliveryReport {
   readonly #about: Destination;
   readonly #secrets: readonly string[];
   #isDown = false;
+  /** Points that the queue had dropped when the last request was delivered. */
+  #lost = 0;
   /** It has taken a request: what fails from now on is no matter of the scheme or the port. */
   #isProven = false;
   readonly #said = new Map<"refusal" | "rejection" | "warning", string>();
@@ -126,13 +128,15 @@ export class DeliveryReport {
     );
   }
 
-  /** `waited` requests were in the queue when this one was delivered. */
-  delivered({ rejected, message }: Delivered, waited: number): void {
+  /** `waited` requests were in the queue when this one was delivered; `lost` points it has dropped so far. */
+  delivered({ rejected, message }: Delivered, waited: number, lost = 0): void {
     this.#isProven = true;
     if (this.#isDown) {
       this.#isDown = false;
-      this.#log("info", `${this.#destination} is back: ${countRequests(waited)} waited`);
+      const meanwhile = lost > this.#lost ? `, ${lost - this.#lost} points were dropped meanwhile` : "";
+      this.#log("info", `${this.#destination} is back: ${countRequests(waited)} waited${meanwhile}`);
     }
+    this.#lost = lost;
     const said = this.#quote(message);
     if (rejected > 0) this.#complain("rejection", "", `${this.#destination} rejected ${rejected} points: "${said}"`);
     else if (said !== "") this.#complain("warning", "", `${this.#destination} warns: "${said}"`);

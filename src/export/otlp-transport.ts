@@ -1,6 +1,8 @@
 import { unescape } from "node:querystring";
+import type { RecordValue } from "../metrics/observation.ts";
 import type { OtlpConfig, OtlpProtocol } from "../model/config.ts";
 import type { Log } from "../model/log.ts";
+import { attemptRecorder, exporterAttributes } from "./exporter-metrics.ts";
 import type { Connection, ConnectionParts } from "./otlp-connection.ts";
 import { OtlpDestination } from "./otlp-destination.ts";
 import { proxyHeaders } from "./otlp-dial.ts";
@@ -13,6 +15,8 @@ import type { FileLock } from "./otlp-storage.ts";
 export type OtlpDependencies = Partial<Clocks> & {
   readonly log: Log;
   readonly userAgent: string;
+  /** Where attempts are recorded. */
+  readonly record?: RecordValue;
   /** Its name in the log and in the agent's own metrics; without one it is `host:port`. */
   readonly name?: string;
   /** The destination of the same receiver in whose place this one comes, so that increments are sent once. */
@@ -60,6 +64,7 @@ export const createOtlpDestination = (config: OtlpConfig, dependencies: OtlpDepe
   const { name: host = hostOf(url), predecessor } = dependencies;
   const headers = headersOf(url, config, userAgent);
   const { proxy } = config;
+  const exporter = exporterAttributes(config, host);
   const secrets = [
     ...Object.values(config.headers),
     ...Object.values(credentialsOf(url)),
@@ -68,6 +73,8 @@ export const createOtlpDestination = (config: OtlpConfig, dependencies: OtlpDepe
   return new OtlpDestination({
     config,
     host,
+    exporter,
+    attempted: attemptRecorder(dependencies.record ?? (() => undefined), exporter),
     connection: new connections[config.protocol]({ url, config, headers, userAgent, clocks }),
     report: new DeliveryReport(log, { host, isTls, isGrpc: config.protocol === "grpc" }, secrets),
     clocks,

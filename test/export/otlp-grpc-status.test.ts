@@ -58,6 +58,7 @@ describe("judgeGrpcReply", () => {
   test("a success carries what was rejected", () => {
     expect(judgeGrpcReply(reply({ status: "0", body: partialSuccess(3, "too old") }))).toEqual({
       kind: "delivered",
+      status: "OK",
       rejected: 3,
       message: "too old",
     });

@@ -12,7 +12,7 @@ const report = (isTls = false, secrets: readonly string[] = []): DeliveryReport 
 const failed = (reason: string, status?: number | string) =>
   ({ kind: "retry", reason, retryAfterMs: 0, ...(status === undefined ? {} : { status }) }) as const;
 const refused = (status: number | string, reason = "") => ({ kind: "refused", status, reason }) as const;
-const delivered = (rejected = 0, message = "") => ({ kind: "delivered", rejected, message }) as const;
+const delivered = (rejected = 0, message = "") => ({ kind: "delivered", status: 200, rejected, message }) as const;
 
 describe("DeliveryReport", () => {
   test("an outage is one line when it begins and one when it ends", () => {
@@ -26,6 +26,19 @@ describe("DeliveryReport", () => {
     expect(lines).toEqual([
       "warn cannot reach the OTLP destination c:4318 (ECONNREFUSED): requests are queued and retried; check that it runs and listens there",
       "info the OTLP destination c:4318 is back: 12 requests waited",
+    ]);
+  });
+
+  test("points that the queue has dropped since the last delivery are told when it is over", () => {
+    const destination = report();
+    destination.delivered(delivered(), 1, 7);
+    destination.failed(failed("ECONNREFUSED"));
+    destination.delivered(delivered(), 12, 30);
+    destination.failed(failed("ECONNREFUSED"));
+    destination.delivered(delivered(), 1, 30);
+    expect(lines.filter((line) => line.startsWith("info"))).toEqual([
+      "info the OTLP destination c:4318 is back: 12 requests waited, 23 points were dropped meanwhile",
+      "info the OTLP destination c:4318 is back: 1 request waited",
     ]);
   });
 

@@ -29,10 +29,10 @@ export const everyMs = (ms: number, maxElapsedMs = 0): OtlpConfig["retry"] => ({
 const series = attributeSet({ series: 0 });
 
 /** One point whose value tells the snapshots apart, always of the same series. */
-export const numbered = (value: number, time = timeMs): Snapshot => ({
+export const numbered = (value: number, time = timeMs, start = startMs): Snapshot => ({
   ...snapshotOf({
     descriptor: descriptorOf("a", "counter"),
-    numbers: [{ own: noAttributes, sets: [series], starts: Float64Array.of(startMs), values: Float64Array.of(value) }],
+    numbers: [{ own: noAttributes, sets: [series], starts: Float64Array.of(start), values: Float64Array.of(value) }],
     histograms: [],
     ended: [],
   }),

@@ -26,6 +26,11 @@ export const createInbox = <Answer, Request extends Noted<Answer>>(
     /** The answers of the next requests, one each; after them every request gets `always`, else a plain success. */
     answer: (...answers: Answer[]): void => void script.push(...answers),
     always: (answer: Answer): void => void (otherwise = answer),
+    /** Of every request from now on, whatever is left of the answers before. */
+    only: (answer: Answer): void => {
+      script.length = 0;
+      otherwise = answer;
+    },
     /** The points of all requests that were answered with success. */
     points: (): ReceivedPoint[] =>
       flattenPoints(requests.filter(({ answer }) => isAccepted(answer)).map(({ message }) => message)),
