@@ -28,6 +28,8 @@ export type PageOptions = PrometheusConfig & {
   /** The last tick's, undefined before the first. */
   readonly snapshot: () => Snapshot | undefined;
   readonly health: () => Health;
+  /** Whether `/health`, which prometheus_ss_exporter has, answers as `/livez` does. */
+  readonly hasHealth?: () => boolean;
   readonly log: Log;
   /** How often the files of `tls` are looked at. */
   readonly renewalMs?: number;
@@ -156,7 +158,7 @@ const createGuard = (basicAuth: PrometheusConfig["basicAuth"]): ((header: string
 };
 
 /** What orchestrators ask, who have no password, and what has no figures. */
-const open: ReadonlySet<string> = new Set(["/livez", "/readyz", "/healthz"]);
+const open: ReadonlySet<string> = new Set(["/livez", "/readyz", "/healthz", "/health"]);
 
 type Serving = PageOptions & {
   readonly pageOf: ReturnType<typeof createSharedPages>;
@@ -192,7 +194,7 @@ const answer = async (request: IncomingMessage, response: ServerResponse, option
   response.setHeader("x-content-type-options", "nosniff");
   response.setHeader("cache-control", "no-store");
   const path = URL.parse(request.url ?? "", "http://localhost")?.pathname ?? "";
-  const reply = replies.get(path);
+  const reply = replies.get(path === "/health" && options.hasHealth?.() === true ? "/livez" : path);
   if (!open.has(path) && !options.admits(request.headers.authorization)) send(response, unauthorized);
   else if (reply === undefined && path !== "/metrics") send(response, notFound);
   else if (request.method !== "GET" && request.method !== "HEAD") send(response, notAllowed);
