@@ -1,3 +1,4 @@
+import { attributesKey } from "../../src/model/columns.ts";
 import { configFile, startAgent } from "./agent.ts";
 import { type Exposition, parseExposition } from "./exposition.ts";
 import { type ReceivedPoint, startOtlpReceiver } from "./otlp-receiver.ts";
@@ -31,7 +32,7 @@ export const startCompatAgent = async (text: string) => {
     points: (name: string): ReceivedPoint[] => {
       const newest = new Map<string, ReceivedPoint>();
       for (const point of receiver.points())
-        if (point.name === name) newest.set(JSON.stringify(Object.entries(point.attributes).sort()), point);
+        if (point.name === name) newest.set(attributesKey(point.attributes), point);
       return [...newest.values()];
     },
     reload: async (next: string): Promise<void> => {
