@@ -201,7 +201,7 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
     if (failing) log("info", "sockets can be read again");
     failing = false;
     for (const flows of fold.allFlows) await inSlices(settleFlows(flows));
-    if (fold.telegraf !== undefined) settleTelegraf(fold.telegraf);
+    if (fold.telegraf !== undefined) await inSlices(settleTelegraf(fold.telegraf));
     for (const bound of bounds) settleBound(bound);
     settleSocketCounts(fold.socketCounts, lacking);
     fold.listening.nextDump();

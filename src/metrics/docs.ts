@@ -33,8 +33,8 @@ knows no counter without \`_total\` and has those as \`unknown\`. By OTLP they h
 that translates them for Prometheus may append a unit or \`_total\`. A reading that is not there is absent: none of them
 writes 0 for it, as some of the tools do.
 
-- **datakit**: response times are integers of microseconds. The target's own attributes are tags; those below win over
-  them. Of a target several of which would have the same tags, the last run counts.
+- **datakit**: response times are integers of microseconds. The target's own attributes are tags; the documented ones win
+  over them. Targets of the same tags share a series, which says what the last run said.
 - **telegraf**: sockets in the states that \`ss -in --PROTO\` shows: all but LISTEN, CLOSE, TIME-WAIT and SYN-RECV of tcp,
   dccp, sctp and unix, connected ones of udp and raw, all of packet. Telegraf's fields have no type, and are gauges as its
   OpenTelemetry output has them; the field \`state\` is a label, as with its \`string_as_label\`. What ss leaves out since

@@ -45,9 +45,9 @@ probes:
     - { name: refused, target: "tcp://127.0.0.1:${refused}" }
     - { name: unresolved, target: "tcp://nowhere.invalid:80" }
     - { name: agent, target: { protocol: tcp, host: 127.0.0.1, port: ${echo} }, interface: none0, attributes: { of: agent } }
-    - { name: answering, target: "udp://127.0.0.1:${answering}", udp_silence: 100ms }
-    - { name: silent, target: "udp://127.0.0.1:${silent}", udp_silence: 100ms }
-    - { name: closed, target: "udp4://127.0.0.1:${closedUdp}", udp_silence: 100ms }
+    - { name: answering, target: "udp://127.0.0.1:${answering}", udp_silence: 1s }
+    - { name: silent, target: "udp://127.0.0.1:${silent}", udp_silence: 1s }
+    - { name: closed, target: "udp4://127.0.0.1:${closedUdp}", udp_silence: 1s }
     - { name: app, target: "unix://${listening}" }
     - { name: gone, target: "unix://${join(folder, "gone.sock")}", compat: { port: 1 } }
     - { name: again, target: "tcp://127.0.0.1:${echo}", send: x, expect: x, compat: { name: db, host: "[::1]", port: 80, protocol: ip4 } }

@@ -15,7 +15,7 @@ import {
 } from "../../netlink/constants.ts";
 import { sctpStates } from "../../netlink/inet-others.ts";
 import { type TcpInfoField, tcpInfoIndex } from "../../netlink/tcp-info.ts";
-import { SeriesTable } from "../series.ts";
+import { pointsOfSlice, SeriesTable } from "../series.ts";
 
 export type TelegrafOptions = TelegrafConfig & {
   readonly maxSeries: number;
@@ -253,10 +253,12 @@ export const foldTelegraf = (telegraf: Telegraf, batch: SocketBatch, at: number)
   for (const { column, index } of info) put(column, batch.info[at * batch.infoStride + index] as number);
 };
 
-/** After a complete dump: ends what it did not show. */
-export const settleTelegraf = (telegraf: Telegraf): void => {
+/** After a complete dump: ends what it did not show. Yields the number of series after each slice. */
+export function* settleTelegraf(telegraf: Telegraf): Generator<number> {
   const { rowOfKey, seen, tick, table } = telegraf;
+  let handled = 0;
   for (const [key, row] of rowOfKey) {
+    if (++handled % pointsOfSlice === 0) yield pointsOfSlice;
     if (seen[row] === tick) continue;
     table.remove(row);
     rowOfKey.delete(key);
@@ -264,7 +266,7 @@ export const settleTelegraf = (telegraf: Telegraf): void => {
   if (telegraf.overflowRow < 0 || telegraf.inOverflow.size > 0) return;
   table.remove(telegraf.overflowRow);
   telegraf.overflowRow = -1;
-};
+}
 
 export const collectTelegraf = ({ table }: Telegraf, absent: boolean): Generator<number, MetricColumns[]> =>
   table.collect(absent);
