@@ -38,7 +38,8 @@ writes 0 for it, as some of the tools do.
 - **telegraf**: sockets in the states that \`ss -in --PROTO\` shows: all but LISTEN, CLOSE, TIME-WAIT and SYN-RECV of tcp,
   dccp, sctp and unix, connected ones of udp and raw, all of packet. Telegraf's fields have no type, and are gauges as its
   OpenTelemetry output has them; the field \`state\` is a label, as with its \`string_as_label\`. What ss leaves out since
-  it is 0 is 0 here. Sockets that ss shows alike are one series with their sums.
+  it is 0 is 0 here. Sockets that ss shows alike are one series with their sums. With \`sockets.source\` ss or proc the
+  names of devices and the inodes of unix peers are not known.
 - **ss_exporter**: flows are TCP sockets that reached ESTABLISHED, of IPv6 too. With \`pid_condensed\` flows that share a
   label are folded: counters add up what each flow counts while it lives, and never fall. Where several processes hold a
   socket, the lowest pid counts.
@@ -98,7 +99,7 @@ const metricOf = (name: MetricName): Metric => {
     description,
     prometheus: prometheusName(descriptor).sample,
     series: row.series,
-    canEnd: row.series !== "none",
+    canEnd: row.series !== "none" || descriptor.verbatim === true,
     own: row.own,
     optional: "optional" in row ? row.optional : [],
     bounds: "bounds" in row ? row.bounds : undefined,
