@@ -11,6 +11,7 @@ import {
   telegrafProtocols,
 } from "../model/config.ts";
 import type { SocketProtocol } from "../model/socket.ts";
+import type { Target } from "../model/target.ts";
 import { defaults } from "./defaults.ts";
 import { ascending, block, listOf, onOff, onOffOr, oneOf, optional } from "./kinds.ts";
 
@@ -139,3 +140,11 @@ export const compatOf = (items: CompatFields = [], read: readonly SocketProtocol
     connectionStatus: tools.connection_status !== undefined,
   };
 };
+
+/** A sentence for each tool whose series would be of targets, and there are none. */
+export const compatNotes = ({ datakit, connectionStatus }: CompatConfig, targets: readonly Target[]): string[] => [
+  ...(datakit && !targets.some((target) => "port" in target)
+    ? ["compat: datakit has no target to say anything of: it is about tcp and udp."]
+    : []),
+  ...(connectionStatus && targets.length === 0 ? ["compat: connection_status has no target to say anything of."] : []),
+];

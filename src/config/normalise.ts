@@ -13,7 +13,7 @@ import {
   type SocketsConfig,
 } from "../model/config.ts";
 import { beside } from "./beside.ts";
-import { compatOf } from "./compat.ts";
+import { compatNotes, compatOf } from "./compat.ts";
 import { defaults } from "./defaults.ts";
 import { formatDuration } from "../text/duration.ts";
 import type { Environment, Sourced } from "./environment.ts";
@@ -267,6 +267,8 @@ export const normalise = (
     },
     compat: compatOf(file.compat, sockets === "off" ? [] : sockets.protocols),
   };
+  // Files can have targets that come later.
+  if (probes?.targets_file === undefined) notes.push(...compatNotes(config.compat, config.probes.targets));
   notes.push(...pageNotes(config.export.prometheus), ...targetNotes(targets, config.probes.targets, inherited));
   return { config, notes };
 };

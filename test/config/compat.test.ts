@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { parseConfig } from "../../src/config/parse.ts";
 import { configOf } from "./parsing.ts";
 
 const documentedBounds = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000];
@@ -48,6 +49,19 @@ describe("compat", () => {
     expect(ssExporterOf("{ rtt_histogram: { bounds_ms: [1, 2.5] } }")?.rttBoundsMs).toEqual([1, 2.5]);
     expect(ssExporterOf("{ rtt_histogram: true }")?.rttBoundsMs).toEqual(documentedBounds);
     expect(ssExporterOf("{ rtt_histogram: {} }")?.rttBoundsMs).toEqual(documentedBounds);
+  });
+
+  test("that says something of targets is told where there are none", () => {
+    const notesOf = (text: string) => parseConfig(text, "f.yaml", {}).notes;
+    const tools = "compat: [datakit, connection_status]";
+    const none = [
+      "compat: datakit has no target to say anything of: it is about tcp and udp.",
+      "compat: connection_status has no target to say anything of.",
+    ];
+    expect(notesOf(`{ ${tools} }`)).toEqual(none);
+    expect(notesOf(`{ ${tools}, probes: { targets: [icmp://h] } }`)).toEqual(none.slice(0, 1));
+    expect(notesOf(`{ ${tools}, probes: { targets: [udp://h:1] } }`)).toEqual([]);
+    expect(notesOf(`{ ${tools}, probes: { targets_file: later.yaml } }`)).toEqual([]);
   });
 
   test("labels of a target are text", () => {
