@@ -13,6 +13,7 @@ import {
   type SocketsConfig,
 } from "../model/config.ts";
 import { beside } from "./beside.ts";
+import { compatNotes, compatOf } from "./compat.ts";
 import { defaults } from "./defaults.ts";
 import { formatDuration } from "../text/duration.ts";
 import type { Environment, Sourced } from "./environment.ts";
@@ -248,6 +249,7 @@ export const normalise = (
   };
   const { probes } = file;
   const inherited = inheritedOf(probes);
+  const sockets = socketsOf(file.sockets);
   const config: Config = {
     collection: collectionOf(file, environment, choose, notes),
     resource: { attributes: resourceOf(file, environment, choose) },
@@ -257,7 +259,7 @@ export const normalise = (
       concurrency: probes?.concurrency ?? defaults.probes.concurrency,
       targets: targets.map(({ fields, file: named }) => targetOf(fields, inherited, named)),
     },
-    sockets: socketsOf(file.sockets),
+    sockets,
     host: { sockstat: sockstatOf(file.host) },
     export: {
       otlp: destinationsOf(file, path, environment, choose, notes),
@@ -265,7 +267,10 @@ export const normalise = (
       file: fileOf(file, path),
       console: consoleOf(file),
     },
+    compat: compatOf(file.compat, sockets === "off" ? [] : sockets.protocols),
   };
+  // Files can have targets that come later.
+  if (probes?.targets_file === undefined) notes.push(...compatNotes(config.compat, config.probes.targets));
   notes.push(...pageNotes(config.export.prometheus), ...targetNotes(targets, config.probes.targets, inherited));
   return { config, notes };
 };
