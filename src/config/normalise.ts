@@ -9,7 +9,6 @@ import {
   type FlowFamily,
   type OtlpConfig,
   type PrometheusConfig,
-  type SelectEntry,
   type SocketsConfig,
 } from "../model/config.ts";
 import { beside } from "./beside.ts";
@@ -19,7 +18,7 @@ import type { Environment, Sourced } from "./environment.ts";
 import { formatHostPort } from "./host-port.ts";
 import type { File, otlp } from "./schema.ts";
 import type { TlsOptions } from "../model/target.ts";
-import type { SelectFields } from "./select.ts";
+import { entryOf } from "./select.ts";
 import { inheritedOf, type PlacedFields, targetNotes, targetOf, tlsOf } from "./targets.ts";
 
 /** The configuration, and what the user should know of how it came about, a sentence each. */
@@ -73,8 +72,6 @@ const defaultFamilies: readonly FlowFamily[] = defaults.sockets.metrics;
 export const familiesOf = (
   switches: Readonly<Partial<Record<FlowFamily, boolean | undefined>>> = {},
 ): readonly FlowFamily[] => flowFamilies.filter((family) => switches[family] ?? defaultFamilies.includes(family));
-
-const entryOf = (fields: SelectFields): SelectEntry => ({ ...fields, side: fields.side ?? "any" });
 
 const socketsOf = (sockets: File["sockets"]): SocketsConfig | "off" => {
   if (sockets === false) return "off";

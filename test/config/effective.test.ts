@@ -143,6 +143,7 @@ sockets:
         hosts: [db.internal]
         loopback: false
         side: any
+        port_side: local
       - pids: [4711]
         cmds: [nginx, "*/gunicorn *"]
         cgroups: [/system.slice/app, nginx.service]
@@ -156,6 +157,7 @@ sockets:
         hosts: [backup.internal]
         loopback: false
         side: any
+        port_side: any
       - pids: [1]
         cmds: [sshd]
         cgroups: [user.slice]
