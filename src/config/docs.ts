@@ -157,6 +157,22 @@ const notes: Readonly<Record<string, readonly string[]>> = {
     "container any more: where its selection depends on one of these it is left out and counted as undecided.",
     "",
   ],
+  compat: [
+    "```yaml",
+    "compat:",
+    "  - datakit",
+    "  - telegraf: { protocols: [tcp, udp] }",
+    "  - ss_exporter:",
+    "      label_folding: pid_condensed",
+    "      metrics: { delivery_rate: off }",
+    "  - sockstat",
+    "  - connection_status",
+    "```",
+    "",
+    "The series stand beside sockscope's own and are described in [METRICS.md](METRICS.md). Each tool's have a budget of",
+    "their own, `sockets.max_groups` series. What `sockets.select` leaves out they leave out, too.",
+    "",
+  ],
 };
 
 const preamble = `# Configuration

@@ -12,6 +12,7 @@ import {
   type SocketsConfig,
 } from "../model/config.ts";
 import { beside } from "./beside.ts";
+import { compatOf } from "./compat.ts";
 import { defaults } from "./defaults.ts";
 import { formatDuration } from "../text/duration.ts";
 import type { Environment, Sourced } from "./environment.ts";
@@ -243,6 +244,7 @@ export const normalise = (
   };
   const { probes } = file;
   const inherited = inheritedOf(probes);
+  const sockets = socketsOf(file.sockets);
   const config: Config = {
     collection: collectionOf(file, environment, choose, notes),
     resource: { attributes: resourceOf(file, environment, choose) },
@@ -252,7 +254,7 @@ export const normalise = (
       concurrency: probes?.concurrency ?? defaults.probes.concurrency,
       targets: targets.map(({ fields, file: named }) => targetOf(fields, inherited, named)),
     },
-    sockets: socketsOf(file.sockets),
+    sockets,
     host: { sockstat: sockstatOf(file.host) },
     export: {
       otlp: destinationsOf(file, path, environment, choose, notes),
@@ -260,6 +262,7 @@ export const normalise = (
       file: fileOf(file, path),
       console: consoleOf(file),
     },
+    compat: compatOf(file.compat, sockets === "off" ? [] : sockets.protocols),
   };
   notes.push(...pageNotes(config.export.prometheus), ...targetNotes(targets, config.probes.targets, inherited));
   return { config, notes };

@@ -11,7 +11,9 @@ import {
   flowFamilies,
   groupAttributeNames,
   groupings,
+  labelFoldings,
   otlpProtocols,
+  ssExporterMetrics,
 } from "../../src/model/config.ts";
 import { socketProtocols } from "../../src/model/socket.ts";
 import { parseNetwork, withoutHostBits } from "../../src/model/address.ts";
@@ -96,6 +98,11 @@ probes:
       attempts: 1
       attributes:
         team: edge
+      compat:
+        name: dns
+        host: ns.internal
+        port: "53"
+        protocol: udp4
       udp_silence: 1s
       count: 1
       packet_interval: 200ms
@@ -218,6 +225,22 @@ export:
     max_files: 5
   console:
     format: table
+compat:
+  - datakit: {}
+  - telegraf:
+      protocols: [tcp, udp]
+  - ss_exporter:
+      label_folding: raw_endpoint
+      metrics:
+        rtt: on
+        cwnd: on
+        delivery_rate: on
+        data_segs_in: on
+        data_segs_out: on
+      rtt_histogram:
+        bounds_ms: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000]
+  - sockstat: {}
+  - connection_status: {}
 `);
 });
 
@@ -424,8 +447,21 @@ describe("round trip", () => {
   const bounds = fc
     .uniqueArray(fc.double({ min: 1e-9, max: 1e9, noNaN: true }), { minLength: 1, maxLength: 160 })
     .map((seconds) => seconds.sort((a, b) => a - b));
+  const compat = fc.record({
+    datakit: fc.boolean(),
+    telegraf: maybe(fc.record({ protocols: fc.constantFrom(["tcp"] as const, ["udp", "tcp"] as const) })),
+    ssExporter: maybe(
+      fc.record({
+        labelFolding: fc.constantFrom(...labelFoldings),
+        metrics: fc.subarray([...ssExporterMetrics]),
+        rttBoundsMs: maybe(bounds),
+      }),
+    ),
+    sockstat: fc.boolean(),
+    connectionStatus: fc.boolean(),
+  });
   const mountPoint = fc.string().map((path) => `/${path}`);
-  const config: fc.Arbitrary<Config> = fc.record({
+  const whole: fc.Arbitrary<Config> = fc.record({
     collection: fc
       .tuple(ms(100), ms(1))
       .map(([intervalMs, timeoutMs]) => ({ intervalMs, timeoutMs: Math.min(intervalMs, timeoutMs) })),
@@ -483,7 +519,14 @@ describe("round trip", () => {
       ),
       console: fc.constantFrom(undefined, ...consoleFormats),
     }),
+    compat,
   });
+  // Without sockets there are none of their series.
+  const config = whole.map((given) =>
+    given.sockets === "off"
+      ? { ...given, compat: { ...given.compat, telegraf: undefined, ssExporter: undefined } }
+      : given,
+  );
 
   test("the effective configuration reads as the configuration, but for the secrets", () => {
     fc.assert(

@@ -10,6 +10,28 @@ const env = { COUNT: "0", WORD: "many", ZERO: "0", A: "a", LINES: "secret-in-the
 /** Each faulty file with all of its faults, without the file's name before them. */
 const faults: Readonly<Record<string, readonly string[]>> = {
   "bad-collection-timeout.yaml": ["1:24: collection.timeout: must not be above the interval, 15s (the default)"],
+  "bad-compat.yaml": [
+    "2:5: compat[0]: must be datakit, telegraf, ss_exporter, sockstat or connection_status, or a map of one of them to its options",
+    '3:7: compat[1].telegraff: unknown key "telegraff", did you mean "telegraf"? allowed: datakit, telegraf, ss_exporter, sockstat, connection_status',
+    "4:5: compat[2]: must name one tool: give each an item of its own",
+    "5:5: compat[3]: must name one tool: give each an item of its own",
+    "6:29: compat[4].telegraf.protocols[0]: must be tcp, udp, raw, unix, packet, dccp or sctp",
+    "7:35: compat[5].ss_exporter.label_folding: must be raw_endpoint or pid_condensed",
+    "8:5: compat[6]: ss_exporter is in the list twice: remove one",
+    "8:52: compat[6].ss_exporter.rtt_histogram.bounds_ms[1]: must be above the bound before it",
+    "9:5: compat[7]: ss_exporter is in the list twice: remove one",
+    '9:31: compat[7].ss_exporter.metrics.rrt: unknown key "rrt", did you mean "rtt"? allowed: rtt, cwnd, delivery_rate, data_segs_in, data_segs_out',
+    "11:5: compat[9]: sockstat is in the list twice: remove one",
+  ],
+  "bad-compat-list.yaml": ["1:9: compat: must be a list of tools, as in [datakit, telegraf]"],
+  "bad-compat-off.yaml": [
+    "2:10: compat[0]: needs sockets, which are off: leave them on, or remove it",
+    "2:20: compat[1]: needs sockets, which are off: leave them on, or remove it",
+  ],
+  "bad-compat-protocols.yaml": [
+    "3:34: compat[0].telegraf.protocols[1]: is not read: add it to sockets.protocols",
+    "4:5: compat[1]: needs tcp among sockets.protocols: add it, or remove this",
+  ],
   "bad-comments-only.yaml": ["1:1: the file is empty: write a key, or {} for the defaults"],
   "bad-duplicate-keys.yaml": [
     '1:30: collection.interval: the key "interval" is set twice, first in line 1',
@@ -254,7 +276,7 @@ const faults: Readonly<Record<string, readonly string[]>> = {
     "23:15: probes.targets[20].host: the host is neither a name (letters, digits, - and _ between dots) nor an IP address",
     "23:27: probes.targets[20].port: must be a whole number from 1 to 65535",
     "23:40: probes.targets[20].interval: a duration needs its unit: write 5s for seconds or 5ms for milliseconds",
-    '23:43: probes.targets[20].colour: unknown key "colour"; allowed: name, target, protocol, host, port, path, interval, timeout, attempts, attributes, tls, send, expect, steps, udp_silence, count, packet_interval, all_addresses, source_address, interface',
+    '23:43: probes.targets[20].colour: unknown key "colour"; allowed: name, target, protocol, host, port, path, interval, timeout, attempts, attributes, tls, send, expect, steps, udp_silence, count, packet_interval, all_addresses, source_address, interface, compat',
   ],
   "bad-target-kinds.yaml": [
     "3:7: probes.targets[0]: ICMP has no port: write icmp://gateway.internal",
@@ -375,8 +397,7 @@ const faults: Readonly<Record<string, readonly string[]>> = {
     '1:10: paths.sys: "sys" is not supported by this version of sockscope: remove it',
     '3:3: sockets.namespaces: "namespaces" is not supported by this version of sockscope: remove it',
     '4:9: host.netstat: "netstat" is not supported by this version of sockscope: remove it',
-    '6:1: compat: "compat" is not supported by this version of sockscope: remove it',
-    '7:1: election: "election" is not supported by this version of sockscope: remove it, each agent runs its own probes',
+    '6:1: election: "election" is not supported by this version of sockscope: remove it, each agent runs its own probes',
   ],
   "bad-unbuilt-lists.yaml": [
     '1:42: sockets.group_by[1]: "sockscope.netns" is not supported by this version of sockscope: remove it, one network namespace is read',
@@ -387,10 +408,10 @@ const faults: Readonly<Record<string, readonly string[]>> = {
     '4:21: export.otlp.protocol: "grpc" is not supported by this version of sockscope: use http/protobuf',
   ],
   "bad-unknown-keys.yaml": [
-    '1:1: colection: unknown key "colection", did you mean "collection"? allowed: collection, resource, paths, networks, probes, sockets, host, export',
+    '1:1: colection: unknown key "colection", did you mean "collection"? allowed: collection, resource, paths, networks, probes, sockets, host, export, compat',
     '3:3: collection.intervall: unknown key "intervall", did you mean "interval"? allowed: interval, timeout',
-    '8:7: probes.targets[0].timeuot: unknown key "timeuot", did you mean "timeout"? allowed: name, target, protocol, host, port, path, interval, timeout, attempts, attributes, tls, send, expect, steps, udp_silence, count, packet_interval, all_addresses, source_address, interface',
-    '9:7: probes.targets[0].colour: unknown key "colour"; allowed: name, target, protocol, host, port, path, interval, timeout, attempts, attributes, tls, send, expect, steps, udp_silence, count, packet_interval, all_addresses, source_address, interface',
+    '8:7: probes.targets[0].timeuot: unknown key "timeuot", did you mean "timeout"? allowed: name, target, protocol, host, port, path, interval, timeout, attempts, attributes, tls, send, expect, steps, udp_silence, count, packet_interval, all_addresses, source_address, interface, compat',
+    '9:7: probes.targets[0].colour: unknown key "colour"; allowed: name, target, protocol, host, port, path, interval, timeout, attempts, attributes, tls, send, expect, steps, udp_silence, count, packet_interval, all_addresses, source_address, interface, compat',
     '10:3: probes.Interval: unknown key "Interval", did you mean "interval"? allowed: interval, timeout, concurrency, targets_file, targets',
     '12:11: export.otlp.endpiont: unknown key "endpiont", did you mean "endpoint"? allowed: endpoint, metrics_endpoint, tls, protocol, compression, temporality, headers, timeout, retry_on_failure, sending_queue',
     '12:64: export.otlp.retry_on_failure.max_intervals: unknown key "max_intervals", did you mean "max_interval"? allowed: initial_interval, multiplier, randomization_factor, max_interval, max_elapsed_time',
