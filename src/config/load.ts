@@ -4,7 +4,7 @@ import { isFault } from "../text/fault.ts";
 import type { Source } from "./document.ts";
 import type { Env } from "./env.ts";
 import { absent, findTargetFiles, folderFault, type FoundFile, readText } from "./files.ts";
-import type { Parsed } from "./normalise.ts";
+import type { PageAddress, Parsed } from "./normalise.ts";
 import { outputFaults } from "./output-files.ts";
 import { type Main, readConfig, readMain } from "./parse.ts";
 import { tlsFaults } from "./tls-files.ts";
@@ -32,13 +32,17 @@ export type LoadOptions = {
   readonly file: string | undefined;
   readonly env: Env;
   readonly places?: readonly string[];
+  readonly listen?: PageAddress | undefined;
+  /** The sockscope file that a file of another tool stands for, and what is said of that; undefined for any other file. */
+  readonly translate?: (source: Source) => { readonly text: string; readonly note: string } | undefined;
 };
 
 const faultAt = (file: string, message: string): ConfigFault => ({ file, line: 1, column: 1, path: "", message });
 
 const cannotRead = (fault: string, origin: string): string => `cannot read: ${fault} (${origin})`;
 
-const readNamed = async (file: string, origin: string): Promise<Source> => {
+/** Reads a file that is named by `origin`. Throws a `ConfigError`. */
+export const readNamed = async (file: string, origin: string): Promise<Source> => {
   const text = await readText(file, true);
   if (isFault(text)) throw new ConfigError([faultAt(file, cannotRead(text.fault, origin))]);
   return { file, text };
@@ -104,8 +108,10 @@ const storageFaults = async ({ document }: Main): Promise<ConfigFault[]> => {
  * Throws a `ConfigError` with every fault of all of them.
  */
 export const loadConfig = async (options: LoadOptions): Promise<Loaded> => {
-  const source = await findMain(options);
-  const main = readMain(source, options.env);
+  const written = await findMain(options);
+  const translated = options.translate?.(written);
+  const source = translated === undefined ? written : { file: written.file, text: translated.text };
+  const main = readMain(source, options.env, options.listen);
   const { files, unmatched } = await findTargetFiles(main.patterns);
   const read = (await Promise.all(files.map(readTargets))).filter((file) => file !== undefined);
   const targetFiles = read.filter(wasRead);
@@ -113,7 +119,11 @@ export const loadConfig = async (options: LoadOptions): Promise<Loaded> => {
   const { parsed, faults, tlsFiles, outputFiles } = readConfig(main, targetFiles);
   const others = await Promise.all([tlsFaults(tlsFiles), outputFaults(outputFiles), storageFaults(main)]);
   const all = [...faults, ...unread, ...others.flat()];
-  if (all.length > 0 || parsed === undefined) throw errorOf(all, [source.file, ...files.map(({ file }) => file)]);
-  const notes = [...parsed.notes, ...unmatchedNotes(unmatched)];
+  if (all.length > 0 || parsed === undefined) {
+    const own = translated === undefined ? source.file : `${source.file} as migrated`;
+    const placed = all.map((fault) => (fault.file === source.file ? { ...fault, file: own } : fault));
+    throw errorOf(placed, [own, ...files.map(({ file }) => file)]);
+  }
+  const notes = [...(translated === undefined ? [] : [translated.note]), ...parsed.notes, ...unmatchedNotes(unmatched)];
   return { config: parsed.config, notes, ...source, main, targetFiles };
 };
