@@ -1,19 +1,13 @@
 import { z } from "zod";
 import { block, optional, text } from "../config/kinds.ts";
 
-const words: Readonly<Record<string, boolean>> = { yes: true, no: false, on: true, off: false, y: true, n: false };
+/** The words that NimYAML takes beside true and false. */
+const on = ["yes", "Yes", "YES", "y", "Y", "on", "On", "ON"] as const;
+const off = ["no", "No", "NO", "n", "N", "off", "Off", "OFF"] as const;
 
-/** NimYAML takes the words of YAML 1.1, in any case. */
-const onOff = z.union(
-  [
-    z.boolean(),
-    z
-      .string()
-      .refine((word) => Object.hasOwn(words, word.toLowerCase()))
-      .transform((word) => words[word.toLowerCase()] === true),
-  ],
-  { error: "must be true or false" },
-);
+const onOff = z
+  .union([z.boolean(), z.enum([...on, ...off])], { error: "must be true or false" })
+  .transform((held) => held === true || on.some((word) => word === held));
 
 const active = optional(onOff, "Whether it is exposed.");
 const metric = optional(block({ active }), "A metric.");

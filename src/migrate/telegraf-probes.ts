@@ -110,8 +110,8 @@ export const probeOf = (
     target: textOf(url),
     interval: interval === agentMs ? undefined : spanOf(interval),
     timeout: timeout === probeTimeoutMs ? undefined : spanOf(timeout),
-    send: send === "" ? undefined : refers(send) ? textOf(send) : bytesOf(send),
-    expect: expect === "" ? undefined : refers(expect) ? textOf(expect) : expect,
+    send: send === "" ? undefined : textOf(bytesOf(send)),
+    expect: expect === "" ? undefined : textOf(expect),
     udp_silence: fields.protocol === "udp" ? spanOf(silence) : undefined,
     attributes: Object.keys(kept).length === 0 ? undefined : mapOfTexts(kept),
   };

@@ -29,8 +29,8 @@ export const readSpan = (
 
 const reference = /\$\$|\$\{(\w+)(:-[^}]*)?[^}]*\}|\$(\w+)/g;
 
-/** Whether a text names a variable of the environment, which Telegraf replaces in any text. */
-export const refers = (text: string): boolean => /\$\{\w|\$[A-Za-z_]/.test(text);
+/** Whether a text names a variable of the environment, which Telegraf replaces in any text, or has $$ for a dollar sign. */
+export const refers = (text: string): boolean => /\$\$|\$\{\w|\$[A-Za-z_]/.test(text);
 
 /** Text of Telegraf's: `$NAME` and `${NAME:-default}` become references as sockscope has them. */
 export const textOf = (text: string): Value => {
