@@ -72,7 +72,9 @@ const parse = (text: string): AST.TOMLProgram | SyntaxFault => {
     if (!(error instanceof ParseError)) throw error;
     const hint = text[error.index] === "$" ? ": put a reference to the environment in quotes" : "";
     const message = error.message.replace(/^./, (first) => first.toLowerCase());
-    return { fault: `no valid TOML: ${message}${hint}`, span: [error.index, error.index] };
+    // What is missing at the end is missed behind it.
+    const at = Math.min(error.index, text.length);
+    return { fault: `no valid TOML: ${message}${hint}`, span: [at, at] };
   }
 };
 
