@@ -48,5 +48,10 @@ export const texts = (what: string) =>
 export const textMap = (what: string) =>
   z.record(z.string(), z.string({ error: "must be text: put it in quotes" }), { error: `must be a map of ${what}` });
 
+/** Series that a tool without a bound may have here, each; a host with more connections than this has them elsewhere, too. */
+export const mostSeries = 50_000;
+export const sayMostSeries =
+  "Flows with series of their own: the tool knows no bound. What is beyond shares one overflow series; with fewer (2000 is the default) a database has less to bear.";
+
 /** Words one after the other, as in `a, b and c`. */
 export const listed = (words: readonly string[]): string => words.join(", ").replace(/, ([^,]*)$/, " and $1");

@@ -120,6 +120,6 @@ const foldingOf = (compression: NonNullable<Logic["compression"]>, report: Repor
   if (folding !== "pid_condensed") return "raw_endpoint";
   return remark(
     folding,
-    "Flows of one process to one end are one series: sums, and the mean of gauges; the exporter showed each under the same labels. Where the process is not known, which takes permissions, the pid is empty.",
+    "Flows of one process to one end are one series: sums, and the mean of gauges; the exporter showed each under the same labels. Of a process that is not known, as without permission, the pid is ?.",
   );
 };

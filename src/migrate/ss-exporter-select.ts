@@ -88,10 +88,10 @@ const sayHosts =
 const sayPorts =
   "The ports of either end; the exporter looked at the other end's only, where a server's own port never is.";
 
-const processesOf = ({ process = {} }: Selection, report: Report): Part[] => {
+const processesOf = ({ process: wanted = {} }: Selection, report: Report): Part[] => {
   const path = [...base, "process"];
-  const pids = checked("pids", [...path, "pids"], process.pids ?? [], report);
-  const named = (process.cmds ?? []).filter((cmd) => cmd !== "");
+  const pids = checked("pids", [...path, "pids"], wanted.pids ?? [], report);
+  const named = (wanted.cmds ?? []).filter((cmd) => cmd !== "");
   const cmds = checked("cmds", [...path, "cmds"], named, report);
   return [
     ...(pids.length === 0 ? [] : [{ entry: { pids }, says: [] }]),
@@ -137,16 +137,16 @@ export const selectOf = (selection: Selection = {}, report: Report) => {
   const said = new Set<string>();
   const once = (says: readonly string[]): string[] => says.filter((say) => !said.has(say) && said.add(say));
   const entries = orAlone(peers).flatMap((peer) =>
-    orAlone(processes).map((process): Value => {
+    orAlone(processes).map((holder): Value => {
       const hasPeer = Object.keys(peer.entry).length > 0;
       const entry = {
-        ...process.entry,
+        ...holder.entry,
         ...(ports.length === 0 ? {} : { ports }),
         ...peer.entry,
         ...(hasPeer ? { side: "remote" } : {}),
         ...(hasPeer && ports.length > 0 ? { port_side: "any" } : {}),
       };
-      return remark(entry, ...once([...process.says, ...(ports.length === 0 ? [] : [sayPorts]), ...peer.says]));
+      return remark(entry, ...once([...holder.says, ...(ports.length === 0 ? [] : [sayPorts]), ...peer.says]));
     }),
   );
   const isOpen = processes.length === 0 && peers.length === 0 && ports.length === 0;

@@ -1,5 +1,5 @@
 import { readDocument, type Source } from "../config/document.ts";
-import { convert, type Conversion, headOf, type Report } from "./conversion.ts";
+import { convert, type Conversion, headOf, mostSeries, type Report, sayMostSeries } from "./conversion.ts";
 import { type Draft, remark } from "./draft.ts";
 import { metricsOf } from "./ss-exporter-metrics.ts";
 import { type SsExporterFile, ssExporterFile } from "./ss-exporter-schema.ts";
@@ -23,7 +23,11 @@ const draftOf = ({ logic = {} }: SsExporterFile, report: Report): Draft => {
           "The exporter reads the sockets at each scrape; here each tick does. This is the document's scrape_interval.",
         ),
       },
-      sockets: { protocols: ["tcp"], select: select && remark(select, ...says) },
+      sockets: {
+        protocols: ["tcp"],
+        max_groups: remark(mostSeries, sayMostSeries),
+        select: select && remark(select, ...says),
+      },
       host: "off",
       compat: [{ ss_exporter: metrics }],
       export: {

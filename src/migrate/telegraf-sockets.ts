@@ -1,6 +1,6 @@
 import type { Path } from "../config/path.ts";
 import { unknownWord } from "../text/nearest.ts";
-import { listed, type Report } from "./conversion.ts";
+import { listed, mostSeries, type Report, sayMostSeries } from "./conversion.ts";
 import { remark } from "./draft.ts";
 import { cutsOf, filterOf, passes, sayCuts } from "./telegraf-filters.ts";
 import type { Socketstat } from "./telegraf-schema.ts";
@@ -110,7 +110,11 @@ export const socketsOf = (written: readonly Socketstat[], agentMs: number, repor
     ...protocols.map((protocol) => sayOdd[protocol]),
   ];
   return {
-    value: { protocols, select: select === undefined ? undefined : remark(select, ...says) },
+    value: {
+      protocols,
+      max_groups: remark(mostSeries, sayMostSeries),
+      select: select === undefined ? undefined : remark(select, ...says),
+    },
     compat: [remark({ telegraf: { protocols } }, ...remarks, ...(select === undefined ? says : []))],
     interval: Math.min(...taken.map(({ interval }) => interval)),
   };
