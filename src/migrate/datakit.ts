@@ -115,7 +115,7 @@ const readUrl = (written: string): Url | Fault => {
   return {
     type,
     url,
-    say: bare ? undefined : `Written ${JSON.stringify(written)}, of which DataKit ignores all but host and port.`,
+    say: bare ? undefined : "Its URL has more than a host and a port, which DataKit ignores, too.",
   };
 };
 

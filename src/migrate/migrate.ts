@@ -2,7 +2,7 @@ import { z } from "zod";
 import { readDocument, type Reading, type Source } from "../config/document.ts";
 import { mapOf } from "../config/sound.ts";
 import type { Path } from "../config/path.ts";
-import { ConfigError, type ConfigFault } from "../model/errors.ts";
+import { ConfigError } from "../model/errors.ts";
 import { convertConnectionStatus } from "./connection-status.ts";
 import type { Conversion } from "./conversion.ts";
 import { convertDatakit } from "./datakit.ts";
@@ -101,23 +101,22 @@ const marksIn = (source: Source, reading: Reading<unknown>): { readonly kind: Fi
 
 const nameOfMark = (path: Path): string => path.join(".");
 
-/** What a file is, by its content; undefined for none of the kinds. Throws a `ConfigError` for two of them. */
-const recognise = (source: Source, reading: Reading<unknown>): FileKind | undefined => {
+const noneOfThem =
+  "is none of the files that can be migrated: " +
+  `${fileKinds.map((kind) => `${tools[kind].title} (${tools[kind].mark})`).join(", ")}; the sockstat recipe has no file (--from sockstat)`;
+
+/** What a file is, by its content. Throws a `ConfigError` for none of the kinds, and for two of them. */
+const kindOf = (source: Source, reading: Reading<unknown>): FileKind => {
+  if (!reading.whole) throw new ConfigError(reading.faults());
   const [first, second] = marksIn(source, reading);
-  if (first === undefined || second === undefined) return first?.kind;
+  if (first === undefined)
+    throw new ConfigError([{ file: source.file, line: 1, column: 1, path: "", message: noneOfThem }]);
+  if (second === undefined) return first.kind;
   const message =
     `is of two kinds: ${nameOfMark(first.path)} is of ${tools[first.kind].title}, ` +
     `${nameOfMark(second.path)} of ${tools[second.kind].title}; keep them in files of their own, or name one with --from`;
   throw new ConfigError([reading.place({ path: second.path, at: "key", message })]);
 };
-
-const noneOfThem = ({ file }: Source): ConfigFault => ({
-  file,
-  line: 1,
-  column: 1,
-  path: "",
-  message: `is none of the files that can be migrated: ${fileKinds.map((kind) => `${tools[kind].title} (${tools[kind].mark})`).join(", ")}; the sockstat recipe has no file (--from sockstat)`,
-});
 
 const textOf = (source: Source, kind: FileKind): string => {
   const { reading, findings, draft } = tools[kind].convert(source);
@@ -133,30 +132,24 @@ export const migrateSockstat = (): string => renderDraft(sockstatDraft);
  * The sockscope file that does what a file of another tool says; `from` says which tool's it is, else its content does.
  * Throws a `ConfigError` with every fault.
  */
-export const migrate = (source: Source, from?: FileKind): string => {
-  if (from !== undefined) return textOf(source, from);
-  const reading = read(source);
-  if (!reading.whole) throw new ConfigError(reading.faults());
-  const kind = recognise(source, reading);
-  if (kind === undefined) throw new ConfigError([noneOfThem(source)]);
-  return textOf(source, kind);
-};
+export const migrate = (source: Source, from?: FileKind): string =>
+  textOf(source, from ?? kindOf(source, read(source)));
 
 export type Translated = { readonly text: string; readonly note: string };
 
+/** What a file of one of the YAML kinds has somewhere, so that none but these is read twice. */
+const yamlMark = /logic["']?\s*:|sockets["']?\s*:\s*(?:#[^\n]*\n\s*)*[-[&*!]/;
+
 /** The sockscope file that a file of another tool stands for, and what is said of that; undefined for any other file. */
 export const translate = (source: Source): Translated | undefined => {
-  const reading = read(source);
-  if (!looksLikeToml(source) && !reading.whole) return undefined;
-  if (!reading.whole) throw new ConfigError(reading.faults());
-  // A sockscope file with a slip is one all the same, so that its own faults are told.
   const isYaml = !looksLikeToml(source);
-  if (isYaml && Object.keys(mapOf(reading.value)).length > marksIn(source, reading).length) return undefined;
-  const kind = recognise(source, reading);
-  if (kind === undefined) {
-    if (isYaml) return undefined;
-    throw new ConfigError([noneOfThem(source)]);
-  }
+  if (isYaml && !yamlMark.test(source.text)) return undefined;
+  const reading = read(source);
+  // A sockscope file with a slip is one all the same, so that its own faults are told.
+  const marks = marksIn(source, reading).length;
+  const isOwn = !reading.whole || marks === 0 || Object.keys(mapOf(reading.value)).length > marks;
+  if (isYaml && isOwn) return undefined;
+  const kind = kindOf(source, reading);
   const note = `${source.file} was taken for ${tools[kind].title}: \`sockscope migrate ${source.file}\` prints what it means here.`;
   return { text: textOf(source, kind), note };
 };

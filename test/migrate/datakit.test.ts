@@ -94,7 +94,7 @@ describe("a comment is at", () => {
     [
       "parts of a URL that say nothing",
       'dest_url = ["tcp://u:p@h:80/x"]',
-      /of which DataKit ignores all but host and port/,
+      /Its URL has more than a host and a port, which DataKit ignores, too/,
     ],
     [
       "a tag that the target has itself",

@@ -42,6 +42,8 @@ describe("a file is recognised by its content", () => {
     "logic: {}\nhost: off",
     "sockets: [",
     "[tcp, udp]",
+    "- sockets: [tcp]",
+    "export: { console: on } # sockets: [1]",
   ])("%j is sockscope's own", (text) => {
     expect(noteOf(text)).toBeUndefined();
   });
