@@ -161,20 +161,22 @@ const targetOf = (fields: Socket, path: Path, nameOf: (name: string) => string, 
   );
 };
 
+/** Sockets with the same labels are one series. */
+const seriesOf = ({ name, host, port, protocol = "tcp" }: Socket): string =>
+  JSON.stringify([name, host, port, protocol]);
+const sayTwin = "It is in the list more than once; this is the last one, whose result the exporter shows.";
+
 const draftOf = ({ sockets }: z.output<typeof file>, report: Report): Draft => {
   if (sockets.length === 0) report(["sockets"], "names no socket: the exporter would have exported nothing");
-  const seen = new Map<string, number>();
   const nameOf = createNames();
-  const targets = sockets.map((fields, index) => {
-    const key = JSON.stringify([fields.name, fields.host, fields.port, fields.protocol ?? "tcp"]);
-    const twin = seen.get(key);
-    if (twin === undefined) seen.set(key, index);
-    else
-      report(
-        ["sockets", index],
-        `is the same series as sockets[${twin}]: the exporter would have shown the result of the last one only`,
-      );
-    return targetOf(fields, ["sockets", index], nameOf, report);
+  const last = new Map(sockets.map((fields, index) => [seriesOf(fields), index]));
+  const twins = new Set<string>();
+  const targets = sockets.flatMap((fields, index) => {
+    const series = seriesOf(fields);
+    const isLast = last.get(series) === index;
+    if (!isLast) twins.add(series);
+    const target = targetOf(fields, ["sockets", index], isLast ? nameOf : (name) => name, report);
+    return isLast ? [remark(target, twins.has(series) ? sayTwin : undefined)] : [];
   });
   const udp = sockets.some(({ protocol }) => protocol?.startsWith("udp") === true);
   return {

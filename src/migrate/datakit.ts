@@ -168,23 +168,20 @@ const sayClamp = (ms: number): string | undefined => {
   return bound && `DataKit makes ${bound} of this interval while protect_mode is on, which is its default.`;
 };
 
+const sayTwice = "It is in the list more than once, of which DataKit makes several points of one series.";
+
 /** The URLs of one [[inputs.socket]], each once. */
 const urlsOf = ({ dest_url: urls = [] }: Socket, path: Path, report: Report): Url[] => {
   if (urls.length === 0)
     report(path, "dest_url names no target: DataKit would have logged a warning each time, and probed nothing", "key");
-  const seen = new Set<string>();
-  return urls.flatMap((written, index) => {
+  const found = new Map<string, Url>();
+  for (const [index, written] of urls.entries()) {
     const url = readUrl(written);
-    const fault = isFault(url)
-      ? url.fault
-      : seen.has(url.url)
-        ? `${url.url} is in the list twice: DataKit would have made two points of one series`
-        : undefined;
-    if (fault !== undefined) report([...path, "dest_url", index], fault);
-    if (isFault(url) || fault !== undefined) return [];
-    seen.add(url.url);
-    return [url];
-  });
+    if (isFault(url)) report([...path, "dest_url", index], url.fault);
+    else if (found.has(url.url)) found.set(url.url, { ...url, say: sayTwice });
+    else found.set(url.url, url);
+  }
+  return [...found.values()];
 };
 
 /** What targets inherit: the times of the first block, of its TCP targets. */

@@ -34,10 +34,11 @@ export type Draft = {
   readonly file: { readonly [key: string]: Value | undefined };
 };
 
-/** `value` below these sentences, each in lines of its own; without any it stays as it is. */
+/** `value` below these sentences, each in lines of its own, and those that it has; without any it stays as it is. */
 export const remark = (value: Value, ...remarks: readonly (string | undefined)[]): Value => {
   const said = remarks.filter((sentence) => sentence !== undefined);
-  return said.length === 0 ? value : new Remarked(value, said);
+  if (said.length === 0) return value;
+  return value instanceof Remarked ? new Remarked(value.value, [...said, ...value.remarks]) : new Remarked(value, said);
 };
 
 export const referring = (text: string): Value => new Referring(text);
@@ -47,7 +48,7 @@ const columns = 108;
 const wrap = (sentence: string): string[] => {
   const lines: string[] = [];
   let line = "";
-  for (const word of sentence.split(/\s+/)) {
+  for (const word of sentence.split(/[\s\p{Cc}]+/u)) {
     if (line !== "" && line.length + 1 + word.length > columns) {
       lines.push(line);
       line = word;

@@ -130,13 +130,30 @@ describe("a fault is", () => {
     expect(faultsOf(sockets(item))).toEqual([`f:${fault}`]);
   });
 
-  test("a list of nothing, and the same series twice", () => {
+  test("a list of nothing", () => {
     expect(faultsOf("sockets: []")).toEqual([
       "f:1:10: sockets: names no socket: the exporter would have exported nothing",
     ]);
-    const item = "{ name: a, host: h, port: 1 }";
-    expect(faultsOf(sockets(item, "{ name: a, host: h, port: 1, protocol: tcp, timeout: 1 }"))).toEqual([
-      "f:3:5: sockets[1]: is the same series as sockets[0]: the exporter would have shown the result of the last one only",
+  });
+});
+
+describe("the same series twice", () => {
+  const twice = sockets(
+    "{ name: a, host: h, port: 1 }",
+    "{ name: a, host: h, port: 2 }",
+    "{ name: a, host: h, port: 1, protocol: tcp, timeout: 1 }",
+  );
+
+  test("is the last of them, under its name", () => {
+    expect(configOf(twice).probes.targets).toMatchObject([
+      { name: "a", url: "tcp://h:2" },
+      { name: "a (2)", url: "tcp://h:1", timeoutMs: 1000, compat: { name: "a" } },
     ]);
+    expect(commentsOf(twice)).toContain("It is in the list more than once; this is the last one");
+  });
+
+  test("has its faults told all the same", () => {
+    const item = "{ name: a, host: h, port: 1, timeout: -1 }";
+    expect(faultsOf(sockets(item, item))).toHaveLength(2);
   });
 });
