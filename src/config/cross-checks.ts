@@ -1,18 +1,18 @@
 import type { z } from "zod";
 import { compat, compatOf } from "./compat.ts";
 import { defaults } from "./defaults.ts";
-import { familyOfRank } from "../model/config.ts";
+import { familyOfRank, type OtlpProtocol } from "../model/config.ts";
 import { formatDuration } from "../text/duration.ts";
 import type { Environment } from "./environment.ts";
 import type { Finding } from "./explain.ts";
+import { grpcNameFault, grpcValueFault } from "./headers.ts";
 import { familiesOf } from "./normalise.ts";
+import { baseOf, grpcUrlFault, urlFor } from "./otlp-url.ts";
 import type { Path } from "./path.ts";
 import { mapOf, sound } from "./sound.ts";
 import { collection, otlp, protocols, sockets as socketsSchema } from "./schema.ts";
 import { selectEntry } from "./select.ts";
 import { networkFindings, type PlacedEntry, selectFindings } from "./select-checks.ts";
-
-const defaultUrl = `${defaults.otlp.endpoint}/v1/metrics`;
 
 const valueAt = (path: Path, message: string): Finding => ({ path, at: "value", message });
 
@@ -68,9 +68,12 @@ const compatFindings = (value: unknown, sockets: unknown): Finding[] => {
   });
 };
 
+/** A destination. */
+type Read = z.output<typeof otlp>;
+
 /** `environment` is undefined for one of several destinations, which it says nothing of. */
 const otlpTlsFindings = (
-  { endpoint, metrics_endpoint: full, tls }: z.output<typeof otlp>,
+  { endpoint, metrics_endpoint: full, tls }: Read,
   environment: Environment | undefined,
   path: Path,
 ): Finding[] => {
@@ -89,9 +92,32 @@ const otlpTlsFindings = (
   return findings;
 };
 
+const protocolOf = ({ protocol }: Read, environment: Environment | undefined): OtlpProtocol =>
+  protocol ?? environment?.protocol?.value ?? defaults.otlp.protocol;
+
+/** What HTTP takes and gRPC does not. */
+const grpcFindings = (read: Read, environment: Environment | undefined, path: Path): Finding[] => {
+  if (protocolOf(read, environment) !== "grpc") return [];
+  const { endpoint, metrics_endpoint: full, headers = {} } = read;
+  const url = full === undefined ? endpoint && baseOf(endpoint.url) : full.url;
+  const fault = url === undefined ? undefined : grpcUrlFault(url);
+  const findings: Finding[] = [];
+  const key = full === undefined ? "endpoint" : "metrics_endpoint";
+  if (fault !== undefined) findings.push(valueAt([...path, key], fault));
+  for (const [name, held] of Object.entries(headers)) {
+    const at = [...path, "headers", name];
+    const nameFault = grpcNameFault(name);
+    const valueFault = grpcValueFault(held);
+    if (nameFault !== undefined) findings.push({ path: at, at: "key", message: nameFault });
+    if (valueFault !== undefined) findings.push(valueAt(at, valueFault));
+  }
+  return findings;
+};
+
 const otlpFindings = (value: unknown, path: Path, environment: Environment | undefined): Finding[] => {
   const read = sound(otlp, value);
-  const findings = read === undefined ? [] : otlpTlsFindings(read, environment, path);
+  const findings =
+    read === undefined ? [] : [...otlpTlsFindings(read, environment, path), ...grpcFindings(read, environment, path)];
   const { endpoint, metrics_endpoint: full } = read ?? {};
   if (endpoint !== undefined && full !== undefined)
     findings.push({
@@ -113,9 +139,10 @@ const otlpFindings = (value: unknown, path: Path, environment: Environment | und
 };
 
 /** Equal for destinations that every metric would reach twice. Headers may tell tenants apart. */
-const destinationKey = ({ endpoint, metrics_endpoint: full, headers = {} }: z.output<typeof otlp>): string => {
+const destinationKey = (read: Read): string => {
+  const { endpoint, metrics_endpoint: full, headers = {} } = read;
   const named = Object.entries(headers).map(([name, held]) => JSON.stringify([name.toLowerCase(), held]));
-  return JSON.stringify([(full ?? endpoint)?.url ?? defaultUrl, named.sort()]);
+  return JSON.stringify([urlFor(protocolOf(read, undefined), (full ?? endpoint)?.url), named.sort()]);
 };
 
 const destinationFindings = (value: unknown, environment: Environment): Finding[] => {

@@ -1,10 +1,10 @@
 import type { Temporality } from "../model/columns.ts";
-import { compressions, type OtlpConfig, otlpProtocols } from "../model/config.ts";
+import { compressions, type OtlpConfig, type OtlpProtocol, otlpProtocols } from "../model/config.ts";
 import { longestMs } from "../text/duration.ts";
 import type { Env } from "./env.ts";
 import { isFault } from "../text/fault.ts";
-import { headerNameFault, headerValueFault } from "./headers.ts";
-import { parseBaseUrl, parseMetricsUrl } from "./otlp-url.ts";
+import { grpcNameFault, grpcValueFault, headerNameFault, headerValueFault } from "./headers.ts";
+import { grpcUrlFault, parseBaseUrl, parseGrpcVariable, parseMetricsUrl } from "./otlp-url.ts";
 import { proxyOf } from "./proxy.ts";
 import { shortestIntervalMs } from "./target-schema.ts";
 
@@ -16,7 +16,7 @@ export type Environment = {
   readonly intervalMs: Sourced<number> | undefined;
   readonly timeoutMs: Sourced<number> | undefined;
   readonly attributes: ReadonlyMap<string, Sourced<string>>;
-  /** The full URL. */
+  /** The full URL, or what gRPC has of one. */
   readonly url: Sourced<string> | undefined;
   readonly headers: Sourced<OtlpConfig["headers"]> | undefined;
   readonly protocol: Sourced<OtlpConfig["protocol"]> | undefined;
@@ -28,7 +28,7 @@ export type Environment = {
   readonly keyFile: Sourced<string> | undefined;
   readonly temporality: Sourced<Temporality> | undefined;
   /** What is on the way to a URL. */
-  readonly proxyOf: (url: string) => ReturnType<typeof proxyOf>;
+  readonly proxyOf: (url: string, isGrpc: boolean) => ReturnType<typeof proxyOf>;
   /** Variables that were ignored, and why; a sentence each, without values. */
   readonly warnings: readonly string[];
 };
@@ -38,7 +38,10 @@ const otlp = "OTEL_EXPORTER_OTLP_";
 /** Every variable that sockscope reads, with its meaning. */
 export const variables = {
   OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: "The URL that metrics are sent to, used as it is.",
-  OTEL_EXPORTER_OTLP_ENDPOINT: "The base URL of the receiver; /v1/metrics is appended.",
+  OTEL_EXPORTER_OTLP_ENDPOINT:
+    "The base URL of the receiver; /v1/metrics is appended, but not for grpc. For grpc both may be `host:port`, too.",
+  OTEL_EXPORTER_OTLP_METRICS_INSECURE: "For grpc and `host:port`: `true` for no TLS, which it has otherwise.",
+  OTEL_EXPORTER_OTLP_INSECURE: "The same, where the one above is not set.",
   OTEL_EXPORTER_OTLP_METRICS_HEADERS: "Headers of every request, as in `name=value,name2=value2`, percent-encoded.",
   OTEL_EXPORTER_OTLP_HEADERS: "The same, where the one above is not set.",
   OTEL_EXPORTER_OTLP_METRICS_COMPRESSION: "`gzip`, `zstd` or `none`.",
@@ -53,7 +56,7 @@ export const variables = {
   OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: "The same, where the one above is not set.",
   OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY: "A PEM file with its private key, without a passphrase.",
   OTEL_EXPORTER_OTLP_CLIENT_KEY: "The same, where the one above is not set.",
-  OTEL_EXPORTER_OTLP_METRICS_PROTOCOL: "`http/protobuf` or `http/json`.",
+  OTEL_EXPORTER_OTLP_METRICS_PROTOCOL: "`http/protobuf`, `http/json` or `grpc`.",
   OTEL_EXPORTER_OTLP_PROTOCOL: "The same, where the one above is not set.",
   OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE:
     "`cumulative`, `delta`, or `lowmemory`, which is taken for `delta`; case does not matter.",
@@ -63,18 +66,20 @@ export const variables = {
     "Resource attributes, as in `name=value,name2=value2`, percent-encoded; dropped as a whole when malformed.",
   OTEL_SERVICE_NAME: "The resource attribute `service.name`.",
   HTTPS_PROXY:
-    "The HTTP proxy to https:// destinations, as in `http://user:password@host:port`. It and the next two also in lower case.",
-  HTTP_PROXY: "The same to http:// destinations.",
+    "The HTTP proxy to https:// destinations and to all of grpc, as in `http://user:password@host:port`. It and the next two also in lower case.",
+  HTTP_PROXY: "The same to other http:// destinations.",
   NO_PROXY:
     "Where no proxy is used beside this machine itself: names with all below them, addresses and networks, as in `internal,10.0.0.0/8`, or `*`.",
 } as const;
 
 type Variable = keyof typeof variables;
 type ExporterVariable =
+  | "ENDPOINT"
   | "HEADERS"
   | "COMPRESSION"
   | "TIMEOUT"
   | "PROTOCOL"
+  | "INSECURE"
   | "CERTIFICATE"
   | "CLIENT_CERTIFICATE"
   | "CLIENT_KEY";
@@ -109,11 +114,15 @@ export const parsePairs = (text: string): Readonly<Record<string, string>> | und
   return Object.fromEntries(pairs);
 };
 
-const parseHeaders = (text: string): OtlpConfig["headers"] | undefined => {
-  const pairs = Object.entries(parsePairs(text) ?? {});
-  const sound = pairs.every(([name, value]) => (headerNameFault(name) ?? headerValueFault(value)) === undefined);
-  return sound && pairs.length > 0 ? Object.fromEntries(pairs) : undefined;
-};
+const parseHeaders =
+  (isGrpc: boolean) =>
+  (text: string): OtlpConfig["headers"] | undefined => {
+    const pairs = Object.entries(parsePairs(text) ?? {});
+    const isSound = ([name, value]: [string, string]): boolean =>
+      (headerNameFault(name) ?? headerValueFault(value)) === undefined &&
+      (!isGrpc || (grpcNameFault(name) ?? grpcValueFault(value)) === undefined);
+    return pairs.length > 0 && pairs.every(isSound) ? Object.fromEntries(pairs) : undefined;
+  };
 
 const urlBy =
   (parse: typeof parseBaseUrl) =>
@@ -122,8 +131,11 @@ const urlBy =
     return isFault(parsed) ? undefined : parsed.url;
   };
 
-/** Reads the OTEL_* variables. What cannot be used is ignored with a warning; an empty variable counts as absent. */
-export const readEnvironment = (env: Env): Environment => {
+/**
+ * Reads the OTEL_* variables. What cannot be used is ignored with a warning; an empty variable counts as absent. `chosen`:
+ * the protocol that the file says, by which some of them mean something else.
+ */
+export const readEnvironment = (env: Env, chosen?: OtlpProtocol): Environment => {
   const warnings: string[] = [];
   const read = <T>(variable: Variable, parse: (text: string) => T | undefined, allowed: string) => {
     const text = env[variable]?.trim() ?? "";
@@ -139,6 +151,22 @@ export const readEnvironment = (env: Env): Environment => {
   const pairs = "percent-encoded pairs, as in name=value,name2=value2";
   const url = "an http:// or https:// URL without user and password";
   const ms = "a whole number of milliseconds, at least";
+  const protocol = ofExporter("PROTOCOL", word(...otlpProtocols), "http/protobuf, http/json or grpc");
+  const isGrpc = (chosen ?? protocol?.value) === "grpc";
+  const insecure = ofExporter("INSECURE", (text) => word("true", "false")(text.toLowerCase()), "true or false");
+  const readUrl = (): Sourced<string> | undefined => {
+    if (!isGrpc)
+      return (
+        read(`${otlp}METRICS_ENDPOINT`, urlBy(parseMetricsUrl), url) ??
+        read(`${otlp}ENDPOINT`, urlBy(parseBaseUrl), `${url}, to which /v1/metrics is appended`)
+      );
+    const parse = urlBy((text) => parseGrpcVariable(text, insecure?.value === "true"));
+    const given = ofExporter("ENDPOINT", parse, `${url}, or host:port`);
+    const written = given && env[given.variable]?.trim();
+    if (given !== undefined && written?.includes("://") === true && grpcUrlFault(written) !== undefined)
+      warnings.push(`${given.variable}: its path is left out, since gRPC has one of its own.`);
+    return given;
+  };
   const attributes = new Map<string, Sourced<string>>();
   const listed = read("OTEL_RESOURCE_ATTRIBUTES", parsePairs, pairs);
   for (const [name, value] of Object.entries(listed?.value ?? {}))
@@ -164,22 +192,20 @@ export const readEnvironment = (env: Env): Environment => {
     intervalMs: read("OTEL_METRIC_EXPORT_INTERVAL", milliseconds(shortestIntervalMs), `${ms} ${shortestIntervalMs}`),
     timeoutMs: read("OTEL_METRIC_EXPORT_TIMEOUT", milliseconds(1), `${ms} 1`),
     attributes,
-    url:
-      read(`${otlp}METRICS_ENDPOINT`, urlBy(parseMetricsUrl), url) ??
-      read(`${otlp}ENDPOINT`, urlBy(parseBaseUrl), `${url}, to which /v1/metrics is appended`),
-    headers: ofExporter("HEADERS", parseHeaders, `${pairs}, with names and values that HTTP allows`),
-    protocol: ofExporter(
-      "PROTOCOL",
-      word(...otlpProtocols),
-      "http/protobuf or http/json, which is what sockscope speaks",
+    url: readUrl(),
+    headers: ofExporter(
+      "HEADERS",
+      parseHeaders(isGrpc),
+      `${pairs}, with names and values that ${isGrpc ? "gRPC" : "HTTP"} allows`,
     ),
+    protocol,
     compression: ofExporter("COMPRESSION", word(...compressions), "gzip, zstd or none"),
     temporality: preference && { ...preference, value: preference.value === "cumulative" ? "cumulative" : "delta" },
     exportTimeoutMs: ofExporter("TIMEOUT", milliseconds(1), `${ms} 1`),
     caFile: file("CERTIFICATE"),
     certFile: alone === undefined ? certFile : undefined,
     keyFile: alone === undefined ? keyFile : undefined,
-    proxyOf: (destination) => proxyOf(destination, env),
+    proxyOf: (destination, byGrpc) => proxyOf(destination, env, byGrpc),
     warnings,
   };
 };

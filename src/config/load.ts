@@ -7,6 +7,7 @@ import { absent, findTargetFiles, folderFault, type FoundFile, readText } from "
 import type { PageAddress, Parsed } from "./normalise.ts";
 import { outputFaults } from "./output-files.ts";
 import { type Main, readConfig, readMain } from "./parse.ts";
+import { mapOf } from "./sound.ts";
 import { tlsFaults } from "./tls-files.ts";
 
 /** Where a configuration is looked for that neither the command line nor the environment names; the last is the one shipped. */
@@ -41,7 +42,7 @@ const faultAt = (file: string, message: string): ConfigFault => ({ file, line: 1
 
 const cannotRead = (fault: string, origin: string): string => `cannot read: ${fault} (${origin})`;
 
-/** Reads a file that is named by `origin`. Throws a `ConfigError`. */
+/** Reads a configuration file; `origin` says who names it. */
 export const readNamed = async (file: string, origin: string): Promise<Source> => {
   const text = await readText(file, true);
   if (isFault(text)) throw new ConfigError([faultAt(file, cannotRead(text.fault, origin))]);
@@ -103,27 +104,51 @@ const storageFaults = async ({ document }: Main): Promise<ConfigFault[]> => {
   });
 };
 
+/** Keys of the file that do not go where it is loaded, each with what is said of it. */
+export type Misplaced = Readonly<Record<string, string>>;
+
+const misplacedFaults = ({ document }: Main, misplaced: Misplaced): ConfigFault[] =>
+  Object.entries(misplaced).flatMap(([key, message]) =>
+    document.whole && Object.hasOwn(mapOf(document.value), key)
+      ? document.place({ path: [key], at: "key", message })
+      : [],
+  );
+
 /**
- * Finds, reads and parses the configuration with its files of targets, and looks at the files that they name.
- * Throws a `ConfigError` with every fault of all of them.
+ * Parses a configuration with its files of targets, and looks at the files that they name. Throws a `ConfigError` with
+ * every fault of all of them.
  */
-export const loadConfig = async (options: LoadOptions): Promise<Loaded> => {
-  const written = await findMain(options);
-  const translated = options.translate?.(written);
-  const source = translated === undefined ? written : { file: written.file, text: translated.text };
-  const main = readMain(source, options.env, options.listen);
+export const loadSource = async (source: Source, env: Env, misplaced: Misplaced = {}, listen?: PageAddress): Promise<Loaded> => {
+  const main = readMain(source, env, listen);
   const { files, unmatched } = await findTargetFiles(main.patterns);
   const read = (await Promise.all(files.map(readTargets))).filter((file) => file !== undefined);
   const targetFiles = read.filter(wasRead);
   const unread = read.flatMap((file) => (wasRead(file) ? [] : [file]));
   const { parsed, faults, tlsFiles, outputFiles } = readConfig(main, targetFiles);
   const others = await Promise.all([tlsFaults(tlsFiles), outputFaults(outputFiles), storageFaults(main)]);
-  const all = [...faults, ...unread, ...others.flat()];
-  if (all.length > 0 || parsed === undefined) {
-    const own = translated === undefined ? source.file : `${source.file} as migrated`;
-    const placed = all.map((fault) => (fault.file === source.file ? { ...fault, file: own } : fault));
-    throw errorOf(placed, [own, ...files.map(({ file }) => file)]);
-  }
-  const notes = [...(translated === undefined ? [] : [translated.note]), ...parsed.notes, ...unmatchedNotes(unmatched)];
+  const all = [...faults, ...misplacedFaults(main, misplaced), ...unread, ...others.flat()];
+  if (all.length > 0 || parsed === undefined) throw errorOf(all, [source.file, ...files.map(({ file }) => file)]);
+  const notes = [...parsed.notes, ...unmatchedNotes(unmatched)];
   return { config: parsed.config, notes, ...source, main, targetFiles };
+};
+
+/** The fault of a file that was translated is in no line of that. */
+const asMigrated = (error: unknown, file: string): unknown => {
+  if (!(error instanceof ConfigError)) return error;
+  const own = `${file} as migrated`;
+  return new ConfigError(error.faults.map((fault) => (fault.file === file ? { ...fault, file: own } : fault)));
+};
+
+/** Finds and reads the configuration, also that of another tool, and then does as `loadSource`. */
+export const loadConfig = async ({ translate, listen, ...options }: LoadOptions): Promise<Loaded> => {
+  const source = await findMain(options);
+  const translated = translate?.(source);
+  if (translated === undefined) return loadSource(source, options.env, {}, listen);
+  const { text, note } = translated;
+  try {
+    const loaded = await loadSource({ ...source, text }, options.env, {}, listen);
+    return { ...loaded, notes: [note, ...loaded.notes] };
+  } catch (error) {
+    throw asMigrated(error, source.file);
+  }
 };

@@ -1,3 +1,4 @@
+import { type OtlpProtocol, otlpProtocols } from "../model/config.ts";
 import { ConfigError, type ConfigFault } from "../model/errors.ts";
 import { beside } from "./beside.ts";
 import { crossCheck } from "./cross-checks.ts";
@@ -58,6 +59,17 @@ export type Reading = {
   readonly outputFiles: readonly OutputFile[];
 };
 
+/** What the file has in `export`. */
+const exportIn = ({ document }: Pick<Main, "document">): Readonly<Record<string, unknown>> =>
+  document.whole ? mapOf(mapOf(document.value)["export"]) : {};
+
+/** Of the only destination; of several the environment says nothing. */
+const protocolIn = (document: DocumentReading<File>): OtlpProtocol | undefined => {
+  const written = exportIn({ document })["otlp"];
+  const { protocol } = mapOf(Array.isArray(written) && written.length === 1 ? (written[0] as unknown) : written);
+  return otlpProtocols.find((known) => known === protocol);
+};
+
 /** Reads the configuration's own file, which says what files of targets there are. */
 export const readMain = (source: Source, env: Env, listen?: PageAddress): Main => {
   const empty = "the file is empty: write a key, or {} for the defaults";
@@ -65,7 +77,7 @@ export const readMain = (source: Source, env: Env, listen?: PageAddress): Main =
   const written = document.whole ? mapOf(mapOf(document.value)["probes"])["targets_file"] : undefined;
   const folder = beside(source.file, "");
   const patterns = (sound(targetsFile, written ?? []) ?? []).map((pattern) => ({ pattern, folder }));
-  return { source, env, environment: readEnvironment(env), document, patterns, listen };
+  return { source, env, environment: readEnvironment(env, protocolIn(document)), document, patterns, listen };
 };
 
 /** undefined for faulty defaults, of which nothing can be said, nor of what inherits them. */
@@ -139,9 +151,6 @@ const exportFilesOf = ({ document, source, environment }: Main): TlsFile[] => {
     own.some((file) => (file.holds === "authorities") === (holds === "authorities"));
   return [...own, ...environmentFiles(source.file, environment).filter(({ holds }) => !isOwn(holds))];
 };
-
-const exportIn = ({ document }: Main): Readonly<Record<string, unknown>> =>
-  document.whole ? mapOf(mapOf(document.value)["export"]) : {};
 
 /** The file of `export.file`. */
 const outputFilesOf = (main: Main): OutputFile[] => {
