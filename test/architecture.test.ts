@@ -67,7 +67,10 @@ const rules: Readonly<Record<string, Rule>> = {
   heap: { imports: [], pure: false },
   commands: { imports: ["model"], pure: true },
   cli: { imports: ["model", "commands", "text", "config"], pure: true },
-  main: { imports: ["model", "metrics", "config", "migrate", "export", "agent", "once", "cli", "heap", "version"], pure: false },
+  main: {
+    imports: ["model", "metrics", "config", "migrate", "export", "agent", "once", "cli", "heap", "version"],
+    pure: false,
+  },
 };
 
 /** Packages and modules with one home each. */

@@ -118,7 +118,12 @@ const misplacedFaults = ({ document }: Main, misplaced: Misplaced): ConfigFault[
  * Parses a configuration with its files of targets, and looks at the files that they name. Throws a `ConfigError` with
  * every fault of all of them.
  */
-export const loadSource = async (source: Source, env: Env, misplaced: Misplaced = {}, listen?: PageAddress): Promise<Loaded> => {
+export const loadSource = async (
+  source: Source,
+  env: Env,
+  misplaced: Misplaced = {},
+  listen?: PageAddress,
+): Promise<Loaded> => {
   const main = readMain(source, env, listen);
   const { files, unmatched } = await findTargetFiles(main.patterns);
   const read = (await Promise.all(files.map(readTargets))).filter((file) => file !== undefined);

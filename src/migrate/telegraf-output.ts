@@ -1,5 +1,5 @@
 import type { Path } from "../config/path.ts";
-import { parseHostPort } from "../config/host-port.ts";
+import { formatHostPort, parseHostPort } from "../config/host-port.ts";
 import { isFault } from "../text/fault.ts";
 import { listed, type Report, spanOf } from "./conversion.ts";
 import { remark, type Value } from "./draft.ts";
@@ -9,7 +9,6 @@ import { mapOfTexts, readSpan, refers, textOf } from "./telegraf-values.ts";
 
 const defaultTimeoutMs = 5000;
 const grpcPort = 4317;
-const httpPort = 4318;
 
 /** Keys that say how Telegraf sends, which sockscope decides by itself or cannot. */
 const idle = [
@@ -40,27 +39,22 @@ const tlsOf = (fields: Opentelemetry): Record<string, Value | undefined> => ({
   insecure_skip_verify: fields.insecure_skip_verify === true ? "on" : undefined,
 });
 
-const sayGrpc =
-  "Telegraf sends by gRPC, here it is OTLP over HTTP: on port 4318 where gRPC has 4317, on a port of the receiver's own elsewhere.";
+type Receiver = { readonly endpoint: Value; readonly protocol: "grpc" | undefined };
 
-/** The base URL of the receiver. Telegraf speaks gRPC to host:port, and newer ones HTTP to a URL. */
-const endpointOf = (fields: Opentelemetry, secure: boolean, path: Path, report: Report): Value => {
+/** Telegraf speaks gRPC to host:port, and newer ones HTTP to a URL. */
+const receiverOf = (fields: Opentelemetry, secure: boolean, path: Path, report: Report): Receiver => {
   const address = nonEmpty(fields.service_address) ?? `localhost:${grpcPort}`;
-  if (/^https?:\/\//.test(address) || refers(address)) {
-    const whole = address.includes("://") ? address : `${secure ? "https" : "http"}://${address}`;
-    return remark(textOf(whole.replace(/\/v1\/metrics\/?$/, "")), address.includes("://") ? undefined : sayGrpc);
-  }
+  if (/^https?:\/\//.test(address) || (refers(address) && address.includes("://")))
+    return { endpoint: textOf(address.replace(/\/v1\/metrics\/?$/, "")), protocol: undefined };
+  const scheme = secure ? "https" : "http";
+  if (refers(address)) return { endpoint: textOf(`${scheme}://${address}`), protocol: "grpc" };
   const ends = parseHostPort(address.replace(/^[a-z]+:\/{2,3}/, ""), 1);
-  if (isFault(ends) || ends.host === "") {
+  if (isFault(ends) || ends.host === "")
     report(
       [...path, "service_address"],
       `${isFault(ends) ? ends.fault : "the host is missing"}: Telegraf would have sent nothing`,
     );
-    return "";
-  }
-  const host = ends.host.includes(":") ? `[${ends.host}]` : ends.host;
-  const port = ends.port === grpcPort ? httpPort : ends.port;
-  return remark(`${secure ? "https" : "http"}://${host}:${port}`, sayGrpc);
+  return { endpoint: isFault(ends) ? "" : `${scheme}://${formatHostPort(ends)}`, protocol: "grpc" };
 };
 
 const compressionOf = ({ compression }: Opentelemetry, path: Path, report: Report): string | undefined => {
@@ -87,7 +81,7 @@ export const destinationOf = (fields: Opentelemetry, path: Path, report: Report)
   };
   const value = remark(
     {
-      endpoint: endpointOf(fields, secure, path, report),
+      ...receiverOf(fields, secure, path, report),
       tls: hasTls ? tls : undefined,
       compression: compressionOf(fields, path, report),
       headers: Object.keys(headers).length === 0 ? undefined : mapOfTexts(headers),

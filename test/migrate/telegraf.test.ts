@@ -247,7 +247,7 @@ describe("the agent, its tags and its output", () => {
     const { resource, export: exported, probes, sockets } = parseConfig(migrated(text), "m", { USER: "root" }).config;
     expect(resource.attributes).toEqual({ dc: "us-east-1", user: "root", "host.name": "web-1" });
     expect(exported.otlp).toMatchObject([
-      { url: "http://localhost:4318/v1/metrics", timeoutMs: 5000, compression: "gzip" },
+      { url: "http://localhost:4317", protocol: "grpc", timeoutMs: 5000, compression: "gzip" },
     ]);
     expect(exported.prometheus).toBeUndefined();
     expect(probes.targets.map(({ name }) => name)).toEqual(["tcp://localhost:80", "cache", "udp://192.0.2.53:53"]);
@@ -264,13 +264,14 @@ describe("the agent, its tags and its output", () => {
   });
 
   test.each<[string, object]>([
-    ["", { url: "http://localhost:4318/v1/metrics", timeoutMs: 5000, compression: "gzip", headers: {} }],
+    ["", { url: "http://localhost:4317", protocol: "grpc", timeoutMs: 5000, compression: "gzip", headers: {} }],
     [
       'service_address = "otel.internal:9317"\ncompression = "none"',
-      { url: "http://otel.internal:9317/v1/metrics", compression: "none" },
+      { url: "http://otel.internal:9317", compression: "none" },
     ],
     ['service_address = "https://otel.internal:4318/v1/metrics"', { url: "https://otel.internal:4318/v1/metrics" }],
-    ["insecure_skip_verify = true", { url: "https://localhost:4318/v1/metrics", tls: { insecure: true } }],
+    ['service_address = "${OTEL_HOST:-c}:4317"', { url: "http://c:4317", protocol: "grpc" }],
+    ["insecure_skip_verify = true", { url: "https://localhost:4317", tls: { insecure: true } }],
     [
       'timeout = 2\n[outputs.opentelemetry.headers]\nkey1 = "$$value"',
       { timeoutMs: 2000, headers: { key1: "$value" } },
@@ -278,7 +279,7 @@ describe("the agent, its tags and its output", () => {
     [
       '[outputs.opentelemetry.coralogix]\nprivate_key = "k"\napplication = "a"\nsubsystem = "s"',
       {
-        url: "https://localhost:4318/v1/metrics",
+        url: "https://localhost:4317",
         headers: { ApplicationName: "a", ApiName: "s", Authorization: "Bearer k" },
       },
     ],
@@ -290,10 +291,7 @@ describe("the agent, its tags and its output", () => {
     const text =
       output('[outputs.opentelemetry.attributes]\n"service.name" = "demo"') + output('service_address = "b:4317"');
     expect(configOf(text).resource.attributes).toEqual({ "service.name": "demo" });
-    expect(configOf(text).export.otlp.map(({ url }) => url)).toEqual([
-      "http://localhost:4318/v1/metrics",
-      "http://b:4318/v1/metrics",
-    ]);
+    expect(configOf(text).export.otlp.map(({ url }) => url)).toEqual(["http://localhost:4317", "http://b:4317"]);
   });
 
   test("variables of the environment, in any text", () => {
@@ -305,7 +303,7 @@ describe("the agent, its tags and its output", () => {
     const { config } = parseConfig(migrated(text), "m", { DB_HOST: "db.internal", TOKEN: "t" });
     expect(config.probes.targets).toMatchObject([{ host: "db.internal", port: 5432 }]);
     expect(config.export.otlp).toMatchObject([
-      { url: "http://c:4318/v1/metrics", headers: { authorization: "Bearer t" } },
+      { url: "http://c:4318/v1/metrics", protocol: "http/protobuf", headers: { authorization: "Bearer t" } },
     ]);
   });
 
