@@ -24,7 +24,7 @@ import { type Path, pathKey } from "./path.ts";
 import { syntaxFault } from "./syntax.ts";
 
 type Walk = {
-  readonly env: Env;
+  readonly env: Env | undefined;
   readonly lines: LineCounter;
   /** What each alias stands for: the value with the last anchor of that name before it. */
   readonly aliases: ReadonlyMap<Alias, Node>;
@@ -81,7 +81,7 @@ const readScalar = (walk: Walk, scalar: Scalar, path: Path): unknown => {
   if (value === null || typeof value === "number" || typeof value === "boolean") return value;
   if (typeof value !== "string")
     return refuse(walk, scalar, path, "must be text, a number, true or false: remove the tag");
-  const substituted = substitute(value, walk.env);
+  const substituted = walk.env && substitute(value, walk.env);
   if (substituted === undefined) return value;
   if (isFault(substituted)) return refuse(walk, scalar, path, substituted.fault);
   const plain = substituted.whole ? readPlain(substituted.text) : undefined;
@@ -194,7 +194,12 @@ const aliasesOf = (document: Document.Parsed): Map<Alias, Node> => {
   return aliases;
 };
 
-const readTree = (document: Document.Parsed, lines: LineCounter, env: Env, reread: ReadonlySet<string>): Tree => {
+const readTree = (
+  document: Document.Parsed,
+  lines: LineCounter,
+  env: Env | undefined,
+  reread: ReadonlySet<string>,
+): Tree => {
   const span = spanOf(document.contents) ?? startOfText;
   const places = new Map([[pathKey([]), { key: span, value: span }]]);
   const walk: Walk = {
@@ -269,12 +274,12 @@ export type Reading<T> = {
 };
 
 /**
- * Reads YAML or JSON by the schema that its value chooses; `empty` is what is said of a text that holds nothing.
- * No message holds a value that may be a secret.
+ * Reads YAML or JSON by the schema that its value chooses; `empty` is what is said of a text that holds nothing, and
+ * without `env` a reference to the environment is text like any other. No message holds a value that may be a secret.
  */
 export const readDocument = <T>(
   { file, text }: Source,
-  env: Env,
+  env: Env | undefined,
   schemaOf: (value: unknown) => z.ZodType<T>,
   empty: string,
 ): Reading<T> => {

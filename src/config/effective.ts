@@ -71,14 +71,14 @@ const targetIn = (target: Target): YamlMap => ({
 
 const portsIn = ({ from, to }: PortRange): number | string => (from === to ? from : `${from}-${to}`);
 
-const entryIn = ({ side, ...entry }: SelectEntry): YamlMap => {
+const entryIn = ({ side, portSide, ...entry }: SelectEntry): YamlMap => {
   const written = {
     ...entry,
     ports: entry.ports?.map(portsIn),
     addresses: entry.addresses?.map(({ words }) => formatAddress(words)),
     networks: entry.networks?.map(formatNetwork),
   };
-  return given(endKeys.some((key) => written[key] !== undefined) ? { ...written, side } : written);
+  return given(endKeys.some((key) => written[key] !== undefined) ? { ...written, side, port_side: portSide } : written);
 };
 
 const otlpIn = ({

@@ -4,7 +4,7 @@ import { isFault } from "../text/fault.ts";
 import type { Source } from "./document.ts";
 import type { Env } from "./env.ts";
 import { absent, findTargetFiles, folderFault, type FoundFile, readText } from "./files.ts";
-import type { Parsed } from "./normalise.ts";
+import type { PageAddress, Parsed } from "./normalise.ts";
 import { outputFaults } from "./output-files.ts";
 import { type Main, readConfig, readMain } from "./parse.ts";
 import { mapOf } from "./sound.ts";
@@ -33,6 +33,9 @@ export type LoadOptions = {
   readonly file: string | undefined;
   readonly env: Env;
   readonly places?: readonly string[];
+  readonly listen?: PageAddress | undefined;
+  /** The sockscope file that a file of another tool stands for, and what is said of that; undefined for any other file. */
+  readonly translate?: (source: Source) => { readonly text: string; readonly note: string } | undefined;
 };
 
 const faultAt = (file: string, message: string): ConfigFault => ({ file, line: 1, column: 1, path: "", message });
@@ -115,8 +118,13 @@ const misplacedFaults = ({ document }: Main, misplaced: Misplaced): ConfigFault[
  * Parses a configuration with its files of targets, and looks at the files that they name. Throws a `ConfigError` with
  * every fault of all of them.
  */
-export const loadSource = async (source: Source, env: Env, misplaced: Misplaced = {}): Promise<Loaded> => {
-  const main = readMain(source, env);
+export const loadSource = async (
+  source: Source,
+  env: Env,
+  misplaced: Misplaced = {},
+  listen?: PageAddress,
+): Promise<Loaded> => {
+  const main = readMain(source, env, listen);
   const { files, unmatched } = await findTargetFiles(main.patterns);
   const read = (await Promise.all(files.map(readTargets))).filter((file) => file !== undefined);
   const targetFiles = read.filter(wasRead);
@@ -129,6 +137,23 @@ export const loadSource = async (source: Source, env: Env, misplaced: Misplaced 
   return { config: parsed.config, notes, ...source, main, targetFiles };
 };
 
-/** Finds and reads the configuration, and then does as `loadSource`. */
-export const loadConfig = async (options: LoadOptions): Promise<Loaded> =>
-  loadSource(await findMain(options), options.env);
+/** The fault of a file that was translated is in no line of that. */
+const asMigrated = (error: unknown, file: string): unknown => {
+  if (!(error instanceof ConfigError)) return error;
+  const own = `${file} as migrated`;
+  return new ConfigError(error.faults.map((fault) => (fault.file === file ? { ...fault, file: own } : fault)));
+};
+
+/** Finds and reads the configuration, also that of another tool, and then does as `loadSource`. */
+export const loadConfig = async ({ translate, listen, ...options }: LoadOptions): Promise<Loaded> => {
+  const source = await findMain(options);
+  const translated = translate?.(source);
+  if (translated === undefined) return loadSource(source, options.env, {}, listen);
+  const { text, note } = translated;
+  try {
+    const loaded = await loadSource({ ...source, text }, options.env, {}, listen);
+    return { ...loaded, notes: [note, ...loaded.notes] };
+  } catch (error) {
+    throw asMigrated(error, source.file);
+  }
+};

@@ -9,7 +9,6 @@ import {
   type FlowFamily,
   type OtlpConfig,
   type PrometheusConfig,
-  type SelectEntry,
   type SocketsConfig,
 } from "../model/config.ts";
 import { beside } from "./beside.ts";
@@ -21,7 +20,7 @@ import { formatHostPort } from "./host-port.ts";
 import { urlFor } from "./otlp-url.ts";
 import type { File, otlp } from "./schema.ts";
 import type { TlsOptions } from "../model/target.ts";
-import type { SelectFields } from "./select.ts";
+import { entryOf } from "./select.ts";
 import { inheritedOf, type PlacedFields, targetNotes, targetOf, tlsOf } from "./targets.ts";
 
 /** The configuration, and what the user should know of how it came about, a sentence each. */
@@ -75,8 +74,6 @@ const defaultFamilies: readonly FlowFamily[] = defaults.sockets.metrics;
 export const familiesOf = (
   switches: Readonly<Partial<Record<FlowFamily, boolean | undefined>>> = {},
 ): readonly FlowFamily[] => flowFamilies.filter((family) => switches[family] ?? defaultFamilies.includes(family));
-
-const entryOf = (fields: SelectFields): SelectEntry => ({ ...fields, side: fields.side ?? "any" });
 
 const socketsOf = (sockets: File["sockets"]): SocketsConfig | "off" => {
   if (sockets === false) return "off";
@@ -193,12 +190,15 @@ const destinationsOf = (
   return written.map((own, index) => otlpOf(own, path, `export.otlp[${index}]`, { proxyOf }, choose, notes));
 };
 
-const prometheusOf = (file: File, path: string): PrometheusConfig | undefined => {
-  const own = file.export?.prometheus;
+/** Where the page listens, instead of where the file says; without a host on the file's. */
+export type PageAddress = { readonly host: string | undefined; readonly port: number };
+
+const prometheusOf = (file: File, path: string, given: PageAddress | undefined): PrometheusConfig | undefined => {
+  const own = file.export?.prometheus ?? (given && {});
   if (own === undefined) return undefined;
   const { listen = defaults.listen, basic_auth: basicAuth, tls } = own;
   return {
-    listen,
+    listen: given === undefined ? listen : { host: given.host ?? listen.host, port: given.port },
     basicAuth,
     tls: tls && { certFile: beside(path, tls.cert_file), keyFile: beside(path, tls.key_file) },
   };
@@ -234,13 +234,14 @@ const pageNotes = (prometheus: PrometheusConfig | undefined): string[] =>
 
 /**
  * Fills in what the file leaves open, from the environment and then from the defaults; `targets` are those of all
- * files, and files that the file names are found beside `path`, its own.
+ * files, files that the file names are found beside `path`, its own, and `listen` is the command line's.
  */
 export const normalise = (
   file: File,
   path: string,
   environment: Environment,
   targets: readonly PlacedFields[],
+  listen?: PageAddress,
 ): Parsed => {
   const notes = [...environment.warnings];
   const choose: Choose = (own, given, key) => {
@@ -263,7 +264,7 @@ export const normalise = (
     host: { sockstat: sockstatOf(file.host) },
     export: {
       otlp: destinationsOf(file, path, environment, choose, notes),
-      prometheus: prometheusOf(file, path),
+      prometheus: prometheusOf(file, path, listen),
       file: fileOf(file, path),
       console: consoleOf(file),
     },

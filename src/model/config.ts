@@ -44,7 +44,8 @@ export const sides = ["any", "local", "remote"] as const;
 
 /**
  * What a socket must be: every key that is given has to hold, and a key holds when one of its values does. Values do
- * not overlap. `side` says whose port and address `ports`, `addresses`, `networks`, `hosts` and `loopback` are about.
+ * not overlap. `side` says whose port and address `ports`, `addresses`, `networks`, `hosts` and `loopback` are about,
+ * `portSide`, where it is there, whose ports.
  */
 export type SelectEntry = {
   readonly protocols?: readonly SocketProtocol[] | undefined;
@@ -60,6 +61,7 @@ export type SelectEntry = {
   readonly containers?: readonly string[] | undefined;
   readonly loopback?: boolean | undefined;
   readonly side: (typeof sides)[number];
+  readonly portSide?: (typeof sides)[number] | undefined;
 };
 
 /** A socket is taken when `include` is empty or one of its entries matches, and no entry of `exclude` matches. */

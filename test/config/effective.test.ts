@@ -150,6 +150,7 @@ sockets:
         hosts: [db.internal]
         loopback: false
         side: any
+        port_side: local
       - pids: [4711]
         cmds: [nginx, "*/gunicorn *"]
         cgroups: [/system.slice/app, nginx.service]
@@ -163,6 +164,7 @@ sockets:
         hosts: [backup.internal]
         loopback: false
         side: any
+        port_side: any
       - pids: [1]
         cmds: [sshd]
         cgroups: [user.slice]

@@ -214,7 +214,7 @@ const faults: Readonly<Record<string, readonly string[]>> = {
     "15:34: sockets.select.include[8].side: must be any, local or remote",
     "16:9: sockets.select.include[9]: must hold a key: without one it would match every socket",
     "17:9: sockets.select.include[10]: must hold a key: without one it would match every socket",
-    '18:11: sockets.select.include[11].port: unknown key "port", did you mean "ports"? allowed: protocols, states, ports, addresses, networks, hosts, pids, cmds, cgroups, containers, loopback, side',
+    '18:11: sockets.select.include[11].port: unknown key "port", did you mean "ports"? allowed: protocols, states, ports, addresses, networks, hosts, pids, cmds, cgroups, containers, loopback, side, port_side',
     "19:9: sockets.select.include[12]: must be a map of keys",
     "20:14: sockets.select.exclude: must be a list of maps of keys",
   ],
