@@ -19,7 +19,8 @@ import {
 } from "./commands.ts";
 
 type Logging = {
-  readonly logLevel: LogLevel;
+  /** undefined where none was given. */
+  readonly logLevel: LogLevel | undefined;
   /** undefined: text on a terminal, else json. */
   readonly logFormat: (typeof logFormats)[number] | undefined;
 };
@@ -130,9 +131,9 @@ const parseChoice = <T extends string>(option: OptionName, text: string, choices
 type Text = (option: OptionName) => string | undefined;
 
 const loggingOf = (text: Text): Logging => {
-  const format = text("log-format");
+  const [level, format] = [text("log-level"), text("log-format")];
   return {
-    logLevel: parseChoice("log-level", text("log-level") ?? "info", logLevels),
+    logLevel: level === undefined ? undefined : parseChoice("log-level", level, logLevels),
     logFormat: format === undefined ? undefined : parseChoice("log-format", format, logFormats),
   };
 };

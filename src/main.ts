@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { setFlagsFromString } from "node:v8";
 import { startAgent } from "./agent.ts";
 import { type Command, helpText, parseCommand } from "./cli.ts";
+import { readEnvironment } from "./config/environment.ts";
 import { renderEffective } from "./config/effective.ts";
 import { loadConfig } from "./config/load.ts";
 import { adHocTarget } from "./config/ad-hoc.ts";
@@ -17,7 +18,7 @@ import { renderMetricsDocs, renderMetricsJson } from "./metrics/docs.ts";
 import type { Snapshot } from "./model/columns.ts";
 import type { Config } from "./model/config.ts";
 import { ConfigError, FatalError, UsageError } from "./model/errors.ts";
-import type { Log } from "./model/log.ts";
+import type { Log, LogLevel } from "./model/log.ts";
 import type { Target } from "./model/target.ts";
 import { collectOnce, probeNow } from "./once.ts";
 
@@ -35,9 +36,10 @@ const print = (text: string): void => {
   process.stdout.write(text.endsWith("\n") ? text : `${text}\n`);
 };
 
-const logOf = ({ logLevel, logFormat }: Logging): Log =>
+/** `given`: the level of the environment, where the command line names none. */
+const logOf = ({ logLevel, logFormat }: Logging, given: LogLevel | undefined): Log =>
   createLog({
-    level: logLevel,
+    level: logLevel ?? given ?? "info",
     format: logFormat ?? (process.stderr.isTTY ? "text" : "json"),
     write: (line) => process.stderr.write(line),
     now: () => new Date(),
@@ -58,10 +60,10 @@ const stopSignal = (): Promise<NodeJS.Signals> =>
   });
 
 const run = async (command: CommandOf<"run">): Promise<number> => {
-  const log = logOf(command);
   const load = () => loadConfig({ file: command.config, env: process.env });
   const loaded = await load();
-  const { config, notes, file } = loaded;
+  const { config, notes, file, logLevel } = loaded;
+  const log = logOf(command, logLevel);
   for (const note of notes) log("info", note);
   log("info", `configuration: ${file}`);
   const stopped = stopSignal();
@@ -90,8 +92,8 @@ const run = async (command: CommandOf<"run">): Promise<number> => {
 };
 
 const once = async (command: CommandOf<"once">): Promise<number> => {
-  const log = logOf(command);
-  const { config, notes, file } = await loadConfig({ file: command.config, env: process.env });
+  const { config, notes, file, logLevel } = await loadConfig({ file: command.config, env: process.env });
+  const log = logOf(command, logLevel);
   for (const note of notes) log("info", note);
   const snapshot = await collectOnce({ config, file, version: version(), log }, command.forMs);
   if (snapshot === undefined) throw new FatalError("nothing was collected; the log says why");
@@ -133,11 +135,12 @@ const probe = async (command: CommandOf<"probe">): Promise<number> => {
   const { urls, timeoutMs, count, intervalMs, tls } = command;
   const targets = urls.map((url) => adHocTarget(url, timeoutMs)).map((target) => (tls ? withTls(target) : target));
   const summary = createProbeSummary(targets);
+  const log = logOf(command, readEnvironment(process.env).logLevel?.value);
   const interruption = new AbortController();
   void stopSignal().then(() => interruption.abort());
   const { signal } = interruption;
   let good = true;
-  await probeNow(targets, { count, intervalMs, signal, log: logOf(command) }, (target, outcome) => {
+  await probeNow(targets, { count, intervalMs, signal, log }, (target, outcome) => {
     if (outcome.kind === "down" || outcome.kind === "not_run") good = false;
     summary.add({ target, outcome });
     for (const line of renderProbeLines({ target, outcome }, command)) print(line);

@@ -3,7 +3,7 @@ import { helpText, parseCommand, type Command } from "../src/cli.ts";
 import { UsageError } from "../src/model/errors.ts";
 
 const parse = (line: string): Command => parseCommand(line.split(" ").filter((word) => word !== ""));
-const logging = { logLevel: "info", logFormat: undefined } as const;
+const logging = { logLevel: undefined, logFormat: undefined } as const;
 const probe = {
   kind: "probe",
   timeoutMs: 2000,
@@ -143,7 +143,7 @@ Commands:
   metrics       print the catalogue of metrics
 
 Global options:
-      --log-level LEVEL    debug, info, warn or error (default: info)
+      --log-level LEVEL    debug, info, warn or error (default: $OTEL_LOG_LEVEL, info)
       --log-format FORMAT  text or json (default: text on a terminal, else json)
   -h, --help               this help; after a command, the command's
       --version            print the version
@@ -170,7 +170,7 @@ Options:
       --for DURATION   time between the two collections (default: 1s)
 
 Global options:
-      --log-level LEVEL    debug, info, warn or error (default: info)
+      --log-level LEVEL    debug, info, warn or error (default: $OTEL_LOG_LEVEL, info)
       --log-format FORMAT  text or json (default: text on a terminal, else json)
   -h, --help               this help; after a command, the command's
       --version            print the version

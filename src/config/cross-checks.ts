@@ -2,8 +2,8 @@ import type { z } from "zod";
 import { defaults } from "./defaults.ts";
 import { familyOfRank } from "../model/config.ts";
 import { formatDuration } from "../text/duration.ts";
-import type { Environment } from "./environment.ts";
 import type { Finding } from "./explain.ts";
+import type { Given } from "./given.ts";
 import { familiesOf } from "./normalise.ts";
 import type { Path } from "./path.ts";
 import { mapOf, sound } from "./sound.ts";
@@ -15,11 +15,11 @@ const defaultUrl = `${defaults.otlp.endpoint}/v1/metrics`;
 
 const valueAt = (path: Path, message: string): Finding => ({ path, at: "value", message });
 
-const collectionFindings = (value: unknown, environment: Environment): Finding[] => {
+const collectionFindings = (value: unknown, environment: Given): Finding[] => {
   const { interval, timeout } = sound(collection, value) ?? {};
   const intervalMs = interval ?? environment.intervalMs?.value ?? defaults.collection.intervalMs;
   if (timeout === undefined || timeout <= intervalMs) return [];
-  const origin = interval === undefined ? ` (${environment.intervalMs?.variable ?? "the default"})` : "";
+  const origin = interval === undefined ? ` (${environment.intervalMs?.origin ?? "the default"})` : "";
   return [valueAt(["collection", "timeout"], `must not be above the interval, ${formatDuration(intervalMs)}${origin}`)];
 };
 
@@ -48,7 +48,7 @@ const socketFindings = (value: unknown): Finding[] => {
 /** `environment` is undefined for one of several destinations, which it says nothing of. */
 const otlpTlsFindings = (
   { endpoint, metrics_endpoint: full, tls }: z.output<typeof otlp>,
-  environment: Environment | undefined,
+  environment: Given | undefined,
   path: Path,
 ): Finding[] => {
   if (tls === undefined) return [];
@@ -60,13 +60,13 @@ const otlpTlsFindings = (
   if (key && !cert) keyAt("needs cert_file, the file with its certificate", "key_file");
   const written = full ?? endpoint;
   const url = written?.url ?? environment?.url?.value ?? defaults.otlp.endpoint;
-  const origin = written === undefined ? ` (${environment?.url?.variable ?? "the default"})` : "";
+  const origin = written === undefined ? ` (${environment?.url?.origin ?? "the default"})` : "";
   if (!url.startsWith("https:"))
     keyAt(`is for https:// only, and the endpoint is an http:// one${origin}: write https://, or remove tls`);
   return findings;
 };
 
-const otlpFindings = (value: unknown, path: Path, environment: Environment | undefined): Finding[] => {
+const otlpFindings = (value: unknown, path: Path, environment: Given | undefined): Finding[] => {
   const read = sound(otlp, value);
   const findings = read === undefined ? [] : otlpTlsFindings(read, environment, path);
   const { endpoint, metrics_endpoint: full } = read ?? {};
@@ -95,7 +95,7 @@ const destinationKey = ({ endpoint, metrics_endpoint: full, headers = {} }: z.ou
   return JSON.stringify([(full ?? endpoint)?.url ?? defaultUrl, named.sort()]);
 };
 
-const destinationFindings = (value: unknown, environment: Environment): Finding[] => {
+const destinationFindings = (value: unknown, environment: Given): Finding[] => {
   const path: Path = ["export", "otlp"];
   if (!Array.isArray(value)) return otlpFindings(value, path, environment);
   const only = value.length === 1 ? environment : undefined;
@@ -120,7 +120,7 @@ const destinationFindings = (value: unknown, environment: Environment): Finding[
  * Faults that lie between values, each of which is sound by itself; those of targets are in target-checks.ts.
  * A part with a fault of its own is left out, so that one slip is not reported twice, and all other parts are checked.
  */
-export const crossCheck = (file: unknown, environment: Environment): Finding[] => {
+export const crossCheck = (file: unknown, environment: Given): Finding[] => {
   const { collection: times, networks, sockets, export: destinations } = mapOf(file);
   return [
     ...collectionFindings(times, environment),

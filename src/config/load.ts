@@ -115,5 +115,5 @@ export const loadConfig = async (options: LoadOptions): Promise<Loaded> => {
   const all = [...faults, ...unread, ...others.flat()];
   if (all.length > 0 || parsed === undefined) throw errorOf(all, [source.file, ...files.map(({ file }) => file)]);
   const notes = [...parsed.notes, ...unmatchedNotes(unmatched)];
-  return { config: parsed.config, notes, ...source, main, targetFiles };
+  return { ...parsed, notes, ...source, main, targetFiles };
 };

@@ -3,7 +3,8 @@ import { beside } from "./beside.ts";
 import { crossCheck } from "./cross-checks.ts";
 import { type Reading as DocumentReading, readDocument, type Source } from "./document.ts";
 import type { Env } from "./env.ts";
-import { type Environment, readEnvironment } from "./environment.ts";
+import { readEnvironment } from "./environment.ts";
+import type { Given, GivenDestination } from "./given.ts";
 import { block } from "./kinds.ts";
 import { normalise, type Parsed } from "./normalise.ts";
 import type { Path } from "./path.ts";
@@ -37,7 +38,7 @@ export type TargetPattern = {
 export type Main = {
   readonly source: Source;
   readonly env: Env;
-  readonly environment: Environment;
+  readonly environment: Given;
   readonly document: DocumentReading<File>;
   readonly patterns: readonly TargetPattern[];
 };
@@ -97,8 +98,8 @@ const tlsFilesIn = (written: unknown, path: Path, file: string, reading: Documen
 const tlsFilesOf = ({ source, reading, targets }: Listed): TlsFile[] =>
   targets.flatMap(({ path, raw }) => tlsFilesIn(mapOf(raw)["tls"], [...path, "tls"], source.file, reading));
 
-/** The files that variables name; the fault of one has the variable in the path's place. */
-const environmentFiles = (file: string, { caFile, certFile, keyFile }: Environment): TlsFile[] =>
+/** The files that the environment names; the fault of one has the variable in the path's place. */
+const givenFiles = (file: string, { caFile, certFile, keyFile }: GivenDestination): TlsFile[] =>
   (
     [
       ["authorities", caFile],
@@ -112,15 +113,18 @@ const environmentFiles = (file: string, { caFile, certFile, keyFile }: Environme
           holds,
           file: named.value,
           certificate: holds === "key" ? certFile?.value : undefined,
-          fault: (message) => ({ file, line: 1, column: 1, path: named.variable, message }),
+          fault: named.fault ?? ((message) => ({ file, line: 1, column: 1, path: named.origin ?? "", message })),
         },
   );
+
+const isSecure = (url: unknown): boolean => typeof url === "string" && /^\s*https:/i.test(url);
 
 /** The files of the destinations, and of the environment where it is used. */
 const exportFilesOf = ({ document, source, environment }: Main): TlsFile[] => {
   if (!document.whole) return [];
   const at: Path = ["export", "otlp"];
-  const written = mapOf(mapOf(document.value)["export"])["otlp"];
+  const written = mapOf(mapOf(document.value)["export"])["otlp"] ?? undefined;
+  if (written === undefined && environment.otlp?.value !== true) return [];
   const destinations = Array.isArray(written)
     ? (written as unknown[]).map((item, index) => ({ path: [...at, index], fields: mapOf(item) }))
     : [{ path: at, fields: mapOf(written) }];
@@ -131,19 +135,20 @@ const exportFilesOf = ({ document, source, environment }: Main): TlsFile[] => {
   const [own = []] = named;
   // Of several the environment says nothing.
   if (destinations.length > 1 || only === undefined) return named.flat();
-  const url = only.fields["metrics_endpoint"] ?? only.fields["endpoint"] ?? environment.url?.value;
-  if (typeof url !== "string" || !/^\s*https:/i.test(url)) return own;
+  if (!isSecure(only.fields["metrics_endpoint"] ?? only.fields["endpoint"] ?? environment.url?.value)) return own;
   const isOwn = (holds: TlsFile["holds"]): boolean =>
     own.some((file) => (file.holds === "authorities") === (holds === "authorities"));
-  return [...own, ...environmentFiles(source.file, environment).filter(({ holds }) => !isOwn(holds))];
+  return [...own, ...givenFiles(source.file, environment).filter(({ holds }) => !isOwn(holds))];
 };
 
 const exportIn = ({ document }: Main): Readonly<Record<string, unknown>> =>
   document.whole ? mapOf(mapOf(document.value)["export"]) : {};
 
-/** The file of `export.file`. */
+/** The file of `export.file`, or else that of the environment. */
 const outputFilesOf = (main: Main): OutputFile[] => {
   const { path } = mapOf(exportIn(main)["file"]);
+  const { outputFile } = main.environment;
+  if (path === undefined) return outputFile?.fault ? [{ file: outputFile.value, fault: outputFile.fault }] : [];
   if (typeof path !== "string" || path === "" || path.includes("\0")) return [];
   const fault: OutputFile["fault"] = (message) =>
     main.document.place({ path: ["export", "file", "path"], at: "value", message });

@@ -424,6 +424,7 @@ describe("round trip", () => {
     .map((seconds) => seconds.sort((a, b) => a - b));
   const mountPoint = fc.string().map((path) => `/${path}`);
   const config: fc.Arbitrary<Config> = fc.record({
+    disabled: fc.constant(false),
     collection: fc
       .tuple(ms(100), ms(1))
       .map(([intervalMs, timeoutMs]) => ({ intervalMs, timeoutMs: Math.min(intervalMs, timeoutMs) })),

@@ -31,6 +31,7 @@ const stream = { tls: undefined, steps: [] };
 describe("defaults", () => {
   test("hold for everything that the file leaves out", () => {
     expect(configOf("{}")).toEqual({
+      disabled: false,
       collection: { intervalMs: 15_000, timeoutMs: 10_000 },
       resource: { attributes: {} },
       paths: { proc: "/proc", cgroup: "/sys/fs/cgroup" },
@@ -127,6 +128,7 @@ export:
   console: { format: otlp-json }
 `;
     expect(configOf(text)).toEqual({
+      disabled: false,
       collection: { intervalMs: 20_000, timeoutMs: 5_000 },
       resource: { attributes: { team: "edge", tier: 1, canary: true } },
       paths: { proc: "/host/proc", cgroup: "/host/cgroup" },

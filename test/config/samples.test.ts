@@ -74,13 +74,16 @@ describe("samples", () => {
       OTEL_METRIC_EXPORT_TIMEOUT: "6000",
       OTEL_RESOURCE_ATTRIBUTES: "team=edge",
       OTEL_SERVICE_NAME: "own",
+      OTEL_METRICS_EXPORTER: "otlp,prometheus,console",
+      OTEL_EXPORTER_PROMETHEUS_PORT: "9465",
     };
     const { config, notes } = parseConfig(read("config/sockscope.yaml"), "f.yaml", given);
     expect(notes).toEqual([]);
     expect(config.collection).toEqual({ intervalMs: 7_000, timeoutMs: 6_000 });
     expect(config.resource.attributes).toEqual({ team: "edge", "service.name": "own" });
     expect(config.export.otlp[0]?.url).toBe("http://h:4318/v1/metrics");
-    expect(config.export.prometheus).toMatchObject({ listen: { host: "127.0.0.1", port: 9464 } });
+    expect(config.export.prometheus).toMatchObject({ listen: { host: "127.0.0.1", port: 9465 } });
+    expect(config.export.console).toBe("table");
     expect(config.sockets).toMatchObject({ groupBy: "endpoint" });
     expect(config.host).toEqual({ sockstat: true });
     expect(config.probes.targets).toMatchObject([
