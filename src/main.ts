@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { setFlagsFromString } from "node:v8";
 import { startAgent } from "./agent.ts";
 import { type Command, helpText, parseCommand } from "./cli.ts";
-import { readEnvironment } from "./config/environment.ts";
+import { logLevelIn } from "./config/environment.ts";
 import { renderEffective } from "./config/effective.ts";
 import { loadConfig } from "./config/load.ts";
 import { adHocTarget } from "./config/ad-hoc.ts";
@@ -135,7 +135,7 @@ const probe = async (command: CommandOf<"probe">): Promise<number> => {
   const { urls, timeoutMs, count, intervalMs, tls } = command;
   const targets = urls.map((url) => adHocTarget(url, timeoutMs)).map((target) => (tls ? withTls(target) : target));
   const summary = createProbeSummary(targets);
-  const log = logOf(command, readEnvironment(process.env).logLevel?.value);
+  const log = logOf(command, logLevelIn(process.env));
   const interruption = new AbortController();
   void stopSignal().then(() => interruption.abort());
   const { signal } = interruption;

@@ -1,4 +1,3 @@
-import type { z } from "zod";
 import { defaults } from "./defaults.ts";
 import { familyOfRank } from "../model/config.ts";
 import { formatDuration } from "../text/duration.ts";
@@ -7,7 +6,7 @@ import type { Given } from "./given.ts";
 import { familiesOf } from "./normalise.ts";
 import type { Path } from "./path.ts";
 import { mapOf, sound } from "./sound.ts";
-import { collection, otlp, protocols, sockets as socketsSchema } from "./schema.ts";
+import { collection, type Destination, otlp, protocols, sockets as socketsSchema } from "./schema.ts";
 import { selectEntry } from "./select.ts";
 import { networkFindings, type PlacedEntry, selectFindings } from "./select-checks.ts";
 
@@ -47,7 +46,7 @@ const socketFindings = (value: unknown): Finding[] => {
 
 /** `environment` is undefined for one of several destinations, which it says nothing of. */
 const otlpTlsFindings = (
-  { endpoint, metrics_endpoint: full, tls }: z.output<typeof otlp>,
+  { endpoint, metrics_endpoint: full, tls }: Destination,
   environment: Given | undefined,
   path: Path,
 ): Finding[] => {
@@ -90,7 +89,7 @@ const otlpFindings = (value: unknown, path: Path, environment: Given | undefined
 };
 
 /** Equal for destinations that every metric would reach twice. Headers may tell tenants apart. */
-const destinationKey = ({ endpoint, metrics_endpoint: full, headers = {} }: z.output<typeof otlp>): string => {
+export const destinationKey = ({ endpoint, metrics_endpoint: full, headers = {} }: Destination): string => {
   const named = Object.entries(headers).map(([name, held]) => JSON.stringify([name.toLowerCase(), held]));
   return JSON.stringify([(full ?? endpoint)?.url ?? defaultUrl, named.sort()]);
 };

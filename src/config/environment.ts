@@ -1,4 +1,5 @@
 import { compressions, otlpProtocols } from "../model/config.ts";
+import type { LogLevel } from "../model/log.ts";
 import { longestMs } from "../text/duration.ts";
 import { isFault } from "../text/fault.ts";
 import { parseEntities } from "./entities.ts";
@@ -54,6 +55,9 @@ export const variables = {
   OTEL_SDK_DISABLED:
     "`true`: sockscope runs until it is stopped, and reads, probes, serves and exports nothing; faults of the file are still found.",
   OTEL_LOG_LEVEL: "What `--log-level` is without that option: `debug`, `info`, `warn` or `error`.",
+  OTEL_CONFIG_FILE:
+    "A declarative configuration of OpenTelemetry, as below, in place of all other variables that start with `OTEL_`.",
+  OTEL_EXPERIMENTAL_CONFIG_FILE: "The old name of the one above, where that is not set.",
   HTTPS_PROXY:
     "The HTTP proxy to https:// destinations, as in `http://user:password@host:port`. It and the next two also in lower case.",
   HTTP_PROXY: "The same to http:// destinations.",
@@ -220,6 +224,18 @@ const readVain = (read: Read, warnings: string[]): void => {
   );
 };
 
+/** The declarative file, which counts instead of all other OTEL_* variables. */
+export const declarativeFile = (env: Env): Sourced<string> | undefined => {
+  const named = (["OTEL_CONFIG_FILE", "OTEL_EXPERIMENTAL_CONFIG_FILE"] as const satisfies Variable[]).find(
+    (name) => (env[name]?.trim() ?? "") !== "",
+  );
+  return named && { value: env[named]?.trim() ?? "", origin: named };
+};
+
+/** The level of a log that no file says anything of. */
+export const logLevelIn = (env: Env): LogLevel | undefined =>
+  declarativeFile(env) === undefined ? readEnvironment(env).logLevel?.value : undefined;
+
 /** Reads the OTEL_* variables. What cannot be used is ignored with a warning; an empty variable counts as absent. */
 export const readEnvironment = (env: Env): Given => {
   const warnings: string[] = [];
@@ -251,6 +267,7 @@ export const readEnvironment = (env: Env): Given => {
     attributes: readAttributes(read, warnings),
     host: read("OTEL_EXPORTER_PROMETHEUS_HOST", hostOf, "the name or the address of a host"),
     port: read("OTEL_EXPORTER_PROMETHEUS_PORT", whole(0, 65_535), "a whole number from 0 to 65535"),
+    declared: [],
     outputFile: undefined,
     proxyOf: (url) => proxyOf(url, env),
     warnings,

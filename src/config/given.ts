@@ -2,6 +2,7 @@ import type { Temporality } from "../model/columns.ts";
 import type { ConsoleFormat, OtlpConfig } from "../model/config.ts";
 import type { ConfigFault } from "../model/errors.ts";
 import type { LogLevel } from "../model/log.ts";
+import type { Declared } from "./declared.ts";
 import type { proxyOf } from "./proxy.ts";
 
 /** A value and where it came from. */
@@ -43,6 +44,8 @@ export type Given = GivenDestination & {
   readonly otlp: Sourced<boolean> | undefined;
   readonly prometheus: Sourced<boolean> | undefined;
   readonly console: Sourced<ConsoleFormat | false> | undefined;
+  /** Destinations of the declarative file, in whose place the keys above say nothing. */
+  readonly declared: readonly Declared[];
   /** Of the page. */
   readonly host: Sourced<string> | undefined;
   readonly port: Sourced<number> | undefined;

@@ -3,6 +3,7 @@ import { ConfigError, type ConfigFault, formatFault } from "../model/errors.ts";
 import { isFault } from "../text/fault.ts";
 import type { Source } from "./document.ts";
 import type { Env } from "./env.ts";
+import { declarativeFile } from "./environment.ts";
 import { absent, findTargetFiles, folderFault, type FoundFile, readText } from "./files.ts";
 import type { Parsed } from "./normalise.ts";
 import { outputFaults } from "./output-files.ts";
@@ -105,7 +106,9 @@ const storageFaults = async ({ document }: Main): Promise<ConfigFault[]> => {
  */
 export const loadConfig = async (options: LoadOptions): Promise<Loaded> => {
   const source = await findMain(options);
-  const main = readMain(source, options.env);
+  const named = declarativeFile(options.env);
+  const declared = named && (await readNamed(named.value, `named by $${named.origin}`));
+  const main = readMain(source, options.env, declared);
   const { files, unmatched } = await findTargetFiles(main.patterns);
   const read = (await Promise.all(files.map(readTargets))).filter((file) => file !== undefined);
   const targetFiles = read.filter(wasRead);
@@ -113,7 +116,8 @@ export const loadConfig = async (options: LoadOptions): Promise<Loaded> => {
   const { parsed, faults, tlsFiles, outputFiles } = readConfig(main, targetFiles);
   const others = await Promise.all([tlsFaults(tlsFiles), outputFaults(outputFiles), storageFaults(main)]);
   const all = [...faults, ...unread, ...others.flat()];
-  if (all.length > 0 || parsed === undefined) throw errorOf(all, [source.file, ...files.map(({ file }) => file)]);
+  if (all.length > 0 || parsed === undefined)
+    throw errorOf(all, [source.file, ...(declared ? [declared.file] : []), ...files.map(({ file }) => file)]);
   const notes = [...parsed.notes, ...unmatchedNotes(unmatched)];
   return { ...parsed, notes, ...source, main, targetFiles };
 };

@@ -1,5 +1,4 @@
 import { isIPv4 } from "node:net";
-import type { z } from "zod";
 import type { Attributes } from "../model/columns.ts";
 import {
   type Config,
@@ -14,11 +13,12 @@ import {
 } from "../model/config.ts";
 import type { LogLevel } from "../model/log.ts";
 import { beside } from "./beside.ts";
+import { fillIn } from "./declared.ts";
 import { defaults } from "./defaults.ts";
 import { formatDuration } from "../text/duration.ts";
 import type { Given, GivenDestination, Sourced } from "./given.ts";
 import { formatHostPort } from "./host-port.ts";
-import type { File, otlp } from "./schema.ts";
+import type { Destination, File } from "./schema.ts";
 import type { TlsOptions } from "../model/target.ts";
 import type { SelectFields } from "./select.ts";
 import { inheritedOf, type PlacedFields, targetNotes, targetOf, tlsOf } from "./targets.ts";
@@ -109,8 +109,6 @@ const socketsOf = (sockets: File["sockets"]): SocketsConfig | "off" => {
 const sockstatOf = (host: File["host"]): boolean =>
   typeof host === "boolean" ? host : (host?.sockstat ?? defaults.sockstat);
 
-type Destination = z.output<typeof otlp>;
-
 /** A pair of certificate and key is the file's or the environment's, never one of each. `path`: of the file. */
 const otlpTlsOf = (
   fields: Destination["tls"],
@@ -181,18 +179,32 @@ const destinationsOf = (
   isOn: IsOn,
   notes: string[],
 ): readonly OtlpConfig[] => {
+  const { declared, proxyOf } = environment;
   const written = file.export?.otlp;
   if (!isOn(written && true, environment.otlp, "export.otlp")) return [];
-  if (!Array.isArray(written)) return [otlpOf(written ?? {}, path, "export.otlp", environment, choose, notes)];
-  if (written.length === 1)
-    return written.map((only) => otlpOf(only, path, "export.otlp[0]", environment, choose, notes));
-  const ignored = destinationKeys.flatMap((key) => environment[key]?.origin ?? []);
-  if (ignored.length > 0)
-    notes.push(
-      `export.otlp in the file names several destinations, so that it alone counts, without ${ignored.join(", ")}.`,
-    );
-  const { proxyOf } = environment;
-  return written.map((own, index) => otlpOf(own, path, `export.otlp[${index}]`, { proxyOf }, choose, notes));
+  const one = (own: Destination, at: string, given: ForDestinations): OtlpConfig =>
+    otlpOf(own, path, at, given, choose, notes);
+  if (written === undefined && declared.length > 0)
+    return declared.map(({ fields }) => one(fields, "export.otlp", { proxyOf }));
+  const own = Array.isArray(written) ? written : [written ?? {}];
+  const placed = own.map((fields, index) => ({
+    fields,
+    at: Array.isArray(written) ? `export.otlp[${index}]` : "export.otlp",
+  }));
+  if (own.length === 1 && declared.length < 2)
+    return placed.map(({ fields, at }) => {
+      const [filler] = declared;
+      return filler === undefined
+        ? one(fields, at, environment)
+        : one(fillIn(fields, filler, at, notes), at, { proxyOf });
+    });
+  const ignored =
+    declared.length > 0
+      ? [environment.otlp?.origin ?? ""]
+      : destinationKeys.flatMap((key) => environment[key]?.origin ?? []);
+  const why = own.length > 1 ? "names several destinations, so that it alone counts" : "alone counts";
+  if (ignored.length > 0) notes.push(`export.otlp in the file ${why}, without ${ignored.join(", ")}.`);
+  return placed.map(({ fields, at }) => one(fields, at, { proxyOf }));
 };
 
 const prometheusOf = (

@@ -5,6 +5,7 @@ import { type Reading as DocumentReading, readDocument, type Source } from "./do
 import type { Env } from "./env.ts";
 import { readEnvironment } from "./environment.ts";
 import type { Given, GivenDestination } from "./given.ts";
+import { readDeclarative } from "./declarative.ts";
 import { block } from "./kinds.ts";
 import { normalise, type Parsed } from "./normalise.ts";
 import type { Path } from "./path.ts";
@@ -38,7 +39,10 @@ export type TargetPattern = {
 export type Main = {
   readonly source: Source;
   readonly env: Env;
+  /** The OTEL_* variables, or the declarative file in their place. */
   readonly environment: Given;
+  /** Of the declarative file. */
+  readonly environmentFaults: readonly ConfigFault[];
   readonly document: DocumentReading<File>;
   readonly patterns: readonly TargetPattern[];
 };
@@ -57,14 +61,16 @@ export type Reading = {
   readonly outputFiles: readonly OutputFile[];
 };
 
-/** Reads the configuration's own file, which says what files of targets there are. */
-export const readMain = (source: Source, env: Env): Main => {
+/** Reads the configuration's own file, which says what files of targets there are, and the declarative one. */
+export const readMain = (source: Source, env: Env, declared?: Source): Main => {
   const empty = "the file is empty: write a key, or {} for the defaults";
   const document = readDocument(source, env, () => schema, empty);
   const written = document.whole ? mapOf(mapOf(document.value)["probes"])["targets_file"] : undefined;
   const folder = beside(source.file, "");
   const patterns = (sound(targetsFile, written ?? []) ?? []).map((pattern) => ({ pattern, folder }));
-  return { source, env, environment: readEnvironment(env), document, patterns };
+  const { given: environment, faults: environmentFaults } =
+    declared === undefined ? { given: readEnvironment(env), faults: [] } : readDeclarative(declared, env);
+  return { source, env, environment, environmentFaults, document, patterns };
 };
 
 /** undefined for faulty defaults, of which nothing can be said, nor of what inherits them. */
@@ -125,6 +131,8 @@ const exportFilesOf = ({ document, source, environment }: Main): TlsFile[] => {
   const at: Path = ["export", "otlp"];
   const written = mapOf(mapOf(document.value)["export"])["otlp"] ?? undefined;
   if (written === undefined && environment.otlp?.value !== true) return [];
+  if (written === undefined && environment.declared.length > 0)
+    return environment.declared.flatMap(({ tlsFiles }) => tlsFiles);
   const destinations = Array.isArray(written)
     ? (written as unknown[]).map((item, index) => ({ path: [...at, index], fields: mapOf(item) }))
     : [{ path: at, fields: mapOf(written) }];
@@ -133,9 +141,11 @@ const exportFilesOf = ({ document, source, environment }: Main): TlsFile[] => {
   );
   const [only] = destinations;
   const [own = []] = named;
+  const [one, ...more] = environment.declared;
   // Of several the environment says nothing.
   if (destinations.length > 1 || only === undefined) return named.flat();
   if (!isSecure(only.fields["metrics_endpoint"] ?? only.fields["endpoint"] ?? environment.url?.value)) return own;
+  if (one !== undefined && more.length === 0) return only.fields["tls"] === undefined ? [...one.tlsFiles] : own;
   const isOwn = (holds: TlsFile["holds"]): boolean =>
     own.some((file) => (file.holds === "authorities") === (holds === "authorities"));
   return [...own, ...givenFiles(source.file, environment).filter(({ holds }) => !isOwn(holds))];
@@ -164,7 +174,7 @@ const pageFilesOf = (main: Main): TlsFile[] => {
 
 /** Reads the configuration with these files of targets, and finds every fault of all of them. */
 export const readConfig = (main: Main, targetFiles: readonly Source[]): Reading => {
-  const { document, env, environment, source } = main;
+  const { document, env, environment, environmentFaults, source } = main;
   const probes = document.whole ? mapOf(mapOf(document.value)["probes"]) : {};
   const own = { source, reading: document, file: undefined };
   const files = targetFiles.map((from) => ({ source: from, file: from.file, ...readTargetFile(from, env) }));
@@ -172,9 +182,12 @@ export const readConfig = (main: Main, targetFiles: readonly Source[]): Reading 
   const checked = checkTargets(lists, sharedBy(probes));
   const others = document.whole ? crossCheck(document.value, environment) : [];
   const result = {
-    faults: checked.flatMap(({ reading, file, findings }) =>
-      reading.faults(file === undefined ? [...others, ...findings] : findings),
-    ),
+    faults: [
+      ...checked.flatMap(({ reading, file, findings }) =>
+        reading.faults(file === undefined ? [...others, ...findings] : findings),
+      ),
+      ...environmentFaults,
+    ],
     rivals: new Map(checked.map(({ source: { file }, rivals }) => [file, rivals])),
     tlsFiles: [...checked.flatMap(tlsFilesOf), ...exportFilesOf(main), ...pageFilesOf(main)],
     outputFiles: outputFilesOf(main),
@@ -186,11 +199,11 @@ export const readConfig = (main: Main, targetFiles: readonly Source[]): Reading 
 };
 
 /**
- * The configuration that a file's text describes, without its files of targets. Throws a `ConfigError` with every fault
+ * The configuration that a file's text describes, with a declarative file's and without its files of targets. Throws a `ConfigError` with every fault
  * of the file. No message holds the value of a header.
  */
-export const parseConfig = (text: string, file: string, env: Env): Parsed => {
-  const { parsed, faults } = readConfig(readMain({ file, text }, env), []);
+export const parseConfig = (text: string, file: string, env: Env, declared?: Source): Parsed => {
+  const { parsed, faults } = readConfig(readMain({ file, text }, env, declared), []);
   if (parsed === undefined) throw new ConfigError(faults);
   return parsed;
 };

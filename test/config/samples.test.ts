@@ -159,11 +159,27 @@ describe("docs/CONFIGURATION.md", () => {
   const docs = renderConfigurationDocs();
 
   test("has a row for every key, variable and refused key", () => {
-    const rows = docs.split("\n").filter((line) => line.startsWith("| `"));
+    const [before = "", after = ""] = docs.split(/^## OpenTelemetry declarative configuration$[^]*?(?=^## )/m);
+    const rows = [...before.split("\n"), ...after.split("\n")].filter((line) => line.startsWith("| `"));
     for (const { key } of keys.filter(({ key: path }) => path.includes(".")))
       expect(rows.filter((row) => row.startsWith(`| \`${key}\` |`))).toHaveLength(1);
     for (const name of [...Object.keys(variables), ...Object.keys(unbuiltKeys)])
       expect(rows.filter((row) => row.startsWith(`| \`${name}\` |`))).toHaveLength(1);
+  });
+
+  test("shows what becomes of the keys of a declarative file, each once", () => {
+    const section = /^## OpenTelemetry declarative configuration$[^]*?(?=^## )/m.exec(docs)?.[0] ?? "";
+    const rows = section.split("\n").filter((line) => line.startsWith("| `"));
+    const names = rows.map((row) => row.split("` | ")[0]);
+    expect(new Set(names).size).toBe(names.length);
+    for (const row of [
+      "| `meter_provider.readers[].periodic.interval` | `collection.interval`, in ms. Without it 60000 |",
+      "| `otlp_http.endpoint` | `metrics_endpoint`. Without it `http://localhost:4318/v1/metrics` |",
+      "| `otlp_grpc.tls.insecure` | Whether an endpoint without a scheme is an `http://` one |",
+      "| `meter_provider.views` | Refused: choose in the file of sockscope what is measured |",
+      "| `tracer_provider` | Left aside: sockscope has no spans |",
+    ])
+      expect(rows).toContain(row);
   });
 
   test("shows type, default and meaning", () => {
