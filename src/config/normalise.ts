@@ -239,11 +239,12 @@ const fileOf = (file: File, name: string, { outputFile }: Given, choose: Choose)
   };
 };
 
-const consoleOf = (file: File, { console: given }: Given, isOn: IsOn): ConsoleFormat | undefined => {
+const consoleOf = (file: File, { console: given }: Given, choose: Choose, isOn: IsOn): ConsoleFormat | undefined => {
   const own = file.export?.console;
   if (!isOn(own === undefined ? undefined : own !== false, given, "export.console")) return undefined;
   const format = typeof own === "object" ? own.format : undefined;
-  return format ?? (given === undefined || given.value === false ? defaults.console : given.value);
+  const asked = given === undefined || given.value === false ? undefined : { ...given, value: given.value };
+  return choose(format, asked, "export.console.format") ?? defaults.console;
 };
 
 const isLoopback = (host: string): boolean =>
@@ -301,7 +302,7 @@ export const normalise = (file: File, path: string, environment: Given, targets:
       otlp: destinationsOf(file, path, environment, choose, isOn, notes),
       prometheus: prometheusOf(file, path, environment, choose, isOn),
       file: fileOf(file, path, environment, choose),
-      console: consoleOf(file, environment, isOn),
+      console: consoleOf(file, environment, choose, isOn),
     },
   };
   const { logLevel, disabled } = environment;

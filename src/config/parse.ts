@@ -145,7 +145,8 @@ const exportFilesOf = ({ document, source, environment }: Main): TlsFile[] => {
   // Of several the environment says nothing.
   if (destinations.length > 1 || only === undefined) return named.flat();
   if (!isSecure(only.fields["metrics_endpoint"] ?? only.fields["endpoint"] ?? environment.url?.value)) return own;
-  if (one !== undefined && more.length === 0) return only.fields["tls"] === undefined ? [...one.tlsFiles] : own;
+  const ownTls = only.fields["tls"] ?? undefined;
+  if (one !== undefined && more.length === 0) return ownTls === undefined ? [...one.tlsFiles] : own;
   const isOwn = (holds: TlsFile["holds"]): boolean =>
     own.some((file) => (file.holds === "authorities") === (holds === "authorities"));
   return [...own, ...givenFiles(source.file, environment).filter(({ holds }) => !isOwn(holds))];

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { logLevelIn } from "../../src/config/environment.ts";
 import { parseConfig } from "../../src/config/parse.ts";
 import type { Env } from "../../src/config/env.ts";
 import { messageOf } from "./parsing.ts";
@@ -254,6 +255,7 @@ describe("the exports", () => {
     expect(notes).toEqual([
       "export.otlp in the file wins over OTEL_METRICS_EXPORTER.",
       "export.prometheus in the file wins over OTEL_METRICS_EXPORTER.",
+      "export.console.format in the file wins over OTEL_METRICS_EXPORTER.",
     ]);
     const silent = parse(env, "export: { console: off }");
     expect(silent.config.export.console).toBeUndefined();
@@ -320,6 +322,11 @@ describe("OTEL_LOG_LEVEL", () => {
     ["", undefined],
   ])("%s is %s", (value, level) => {
     expect(parse({ OTEL_LOG_LEVEL: value }).logLevel).toBe(level);
+    expect(logLevelIn({ OTEL_LOG_LEVEL: value })).toBe(level);
+  });
+
+  test("counts for nothing beside a declarative file", () => {
+    expect(logLevelIn({ OTEL_LOG_LEVEL: "debug", OTEL_CONFIG_FILE: "otel.yaml" })).toBeUndefined();
   });
 });
 
