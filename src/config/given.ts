@@ -44,7 +44,7 @@ export type Given = GivenDestination & {
   readonly otlp: Sourced<boolean> | undefined;
   readonly prometheus: Sourced<boolean> | undefined;
   readonly console: Sourced<ConsoleFormat | false> | undefined;
-  /** Destinations of the declarative file, in whose place the keys above say nothing. */
+  /** Destinations of the declarative file, beside which the keys above say nothing, but for the URL of a single one. */
   readonly declared: readonly Declared[];
   /** Of the page. */
   readonly host: Sourced<string> | undefined;
