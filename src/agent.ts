@@ -1,14 +1,15 @@
 import { setTimeout } from "node:timers/promises";
 import { createDeliveryPart } from "./collect/delivery.ts";
-import type { ProbesPart } from "./collect/probes.ts";
-import { type CoreOptions, createCore, now, reasonOf } from "./core.ts";
+import { type CoreOptions, createCore } from "./core.ts";
+import { now, reasonOf } from "./core-parts.ts";
+import { createProbing } from "./core-probing.ts";
 import { createConsole, type Console, type ConsoleOptions } from "./export/console.ts";
 import { OtlpDestinations } from "./export/otlp-destinations.ts";
-import { createPage, type Health, type Page } from "./export/page.ts";
+import { destinationHealth, type Health } from "./export/health.ts";
+import { createPage, type Page } from "./export/page.ts";
 import { createOtlpFile, type OtlpFile } from "./export/otlp-file.ts";
 import type { Snapshot } from "./model/columns.ts";
 import type { Config } from "./model/config.ts";
-import { createSchedule, type Schedule } from "./probe/schedule.ts";
 
 /** The shutdown's bound: container runtimes kill after 10 s. */
 const farewellMs = 5000;
@@ -41,19 +42,21 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
   let page: Page | undefined;
   let file: OtlpFile | undefined;
   let printer: Console | undefined;
-  let schedule: Schedule | undefined;
   const started = now();
   const userAgent = `sockscope/${version} OTel-OTLP-Exporter-JavaScript/${version}`;
-  const destinations = new OtlpDestinations({ log, userAgent });
+  const destinations = new OtlpDestinations({
+    log,
+    userAgent,
+    record: (...recorded) => core.telemetry.record(...recorded),
+  });
 
   const health = (): Health => {
     const patience = 3 * config.collection.intervalMs;
     const age = (at: number): string => `${Math.round((now() - at) / 1000)} s`;
     const last = latest?.at ?? started;
     const unwritten = file?.trouble();
-    const late = destinations
-      .stats()
-      .filter(({ lastSuccessMs, startedMs }) => Date.now() - (lastSuccessMs ?? startedMs) > patience);
+    const stats = destinations.stats();
+    const late = stats.filter(({ lastSuccessMs, startedMs }) => Date.now() - (lastSuccessMs ?? startedMs) > patience);
     return {
       live: now() - last > patience + config.collection.timeoutMs ? `no collection for ${age(last)}` : undefined,
       ready: latest === undefined ? "no collection has finished yet" : undefined,
@@ -61,6 +64,7 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
         late.length > 0
           ? `no export to ${listed(late.map(({ host }) => host))} in the last ${patience / 1000} s`
           : unwritten && `cannot write ${config.export.file?.path} (${unwritten})`,
+      destinations: stats.map(destinationHealth),
     };
   };
 
@@ -76,6 +80,7 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
 
   page = await openPage(config);
   const core = await createCore(options, consume);
+  const probing = createProbing(core);
 
   const setFile = async (next: Config): Promise<void> => {
     // Two of them would take turns with one file.
@@ -86,17 +91,6 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
   const setConsole = async ({ export: { console: format } }: Config): Promise<void> => {
     await printer?.shutdown(AbortSignal.timeout(farewellMs));
     printer = format && createConsole({ ...options.stdout, format, log });
-  };
-
-  const setTargets = async ({ probes }: Config, fresh: boolean): Promise<void> => {
-    if (fresh) {
-      await schedule?.stop();
-      const onResult: ProbesPart["record"] = (...result) => core.probes.record(...result);
-      if (probes.targets.length > 0) await core.readyToProbe();
-      schedule = createSchedule({ concurrency: probes.concurrency, now, run: core.run, onResult });
-    }
-    core.probes.update(probes.targets, Date.now());
-    schedule?.update(probes.targets);
   };
 
   const announcePage = (): void => {
@@ -156,7 +150,7 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
   );
   await setFile(config);
   await setConsole(config);
-  await setTargets(config, true);
+  await probing.set(config.probes);
   announce();
   void core.telemetry.collectNow();
 
@@ -176,13 +170,13 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
       if (!same(old.export.file, config.export.file)) await setFile(config);
       if (old.export.console !== config.export.console) await setConsole(config);
       if (!same(old.export.prometheus, config.export.prometheus)) await replacePage(old, config);
-      await setTargets(config, old.probes.concurrency !== config.probes.concurrency);
+      await probing.set(config.probes);
       log("info", `reloaded: ${countTargets(config.probes.targets.length)}`);
     },
     async stop() {
       const farewell = AbortSignal.timeout(farewellMs);
       const over = setTimeout(farewellMs, undefined, { ref: false });
-      await schedule?.stop();
+      await probing.stop();
       await Promise.race([core.telemetry.shutdown(), over]);
       await Promise.all([destinations.shutdown(farewell), file?.shutdown(farewell), printer?.shutdown(farewell)]);
       await page?.close();

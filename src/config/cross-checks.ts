@@ -1,16 +1,17 @@
+import { fillIn } from "./declared.ts";
 import { defaults } from "./defaults.ts";
-import { familyOfRank } from "../model/config.ts";
+import { familyOfRank, type OtlpProtocol } from "../model/config.ts";
 import { formatDuration } from "../text/duration.ts";
 import type { Finding } from "./explain.ts";
 import type { Given } from "./given.ts";
+import { grpcNameFault, grpcValueFault } from "./headers.ts";
 import { familiesOf } from "./normalise.ts";
+import { baseOf, grpcUrlFault, urlFor } from "./otlp-url.ts";
 import type { Path } from "./path.ts";
 import { mapOf, sound } from "./sound.ts";
 import { collection, type Destination, otlp, protocols, sockets as socketsSchema } from "./schema.ts";
 import { selectEntry } from "./select.ts";
 import { networkFindings, type PlacedEntry, selectFindings } from "./select-checks.ts";
-
-const defaultUrl = `${defaults.otlp.endpoint}/v1/metrics`;
 
 const valueAt = (path: Path, message: string): Finding => ({ path, at: "value", message });
 
@@ -65,9 +66,36 @@ const otlpTlsFindings = (
   return findings;
 };
 
+const protocolOf = ({ protocol }: Destination, environment: Given | undefined): OtlpProtocol =>
+  protocol ?? environment?.protocol?.value ?? defaults.otlp.protocol;
+
+/** What HTTP takes and gRPC does not. Of what the declarative file fills in, its place is said. */
+const grpcFindings = (own: Destination, environment: Given | undefined, path: Path): Finding[] => {
+  const [filler, ...more] = environment?.declared ?? [];
+  const declared = more.length === 0 ? filler : undefined;
+  const read = declared === undefined ? own : fillIn(own, declared, "", []);
+  if (protocolOf(read, environment) !== "grpc") return [];
+  const { endpoint, metrics_endpoint: full, headers = {} } = read;
+  const url = full === undefined ? endpoint && baseOf(endpoint.url) : full.url;
+  const findings: Finding[] = [];
+  const find = (fault: string | undefined, at: Finding["at"], key: keyof Destination, ...below: Path): void => {
+    if (fault === undefined) return;
+    const origin = own[key] === undefined ? declared?.origins.get(key) : undefined;
+    const finding: Finding = { path: [...path, key, ...below], at, message: fault };
+    findings.push(origin === undefined ? finding : { ...finding, at: "value", message: `${fault} (${origin})` });
+  };
+  find(url && grpcUrlFault(url), "value", full === undefined ? "endpoint" : "metrics_endpoint");
+  for (const [name, held] of Object.entries(headers)) {
+    find(grpcNameFault(name), "key", "headers", name);
+    find(grpcValueFault(held), "value", "headers", name);
+  }
+  return findings;
+};
+
 const otlpFindings = (value: unknown, path: Path, environment: Given | undefined): Finding[] => {
   const read = sound(otlp, value);
-  const findings = read === undefined ? [] : otlpTlsFindings(read, environment, path);
+  const findings =
+    read === undefined ? [] : [...otlpTlsFindings(read, environment, path), ...grpcFindings(read, environment, path)];
   const { endpoint, metrics_endpoint: full } = read ?? {};
   if (endpoint !== undefined && full !== undefined)
     findings.push({
@@ -89,9 +117,10 @@ const otlpFindings = (value: unknown, path: Path, environment: Given | undefined
 };
 
 /** Equal for destinations that every metric would reach twice. Headers may tell tenants apart. */
-export const destinationKey = ({ endpoint, metrics_endpoint: full, headers = {} }: Destination): string => {
+export const destinationKey = (read: Destination): string => {
+  const { endpoint, metrics_endpoint: full, headers = {} } = read;
   const named = Object.entries(headers).map(([name, held]) => JSON.stringify([name.toLowerCase(), held]));
-  return JSON.stringify([(full ?? endpoint)?.url ?? defaultUrl, named.sort()]);
+  return JSON.stringify([urlFor(protocolOf(read, undefined), (full ?? endpoint)?.url), named.sort()]);
 };
 
 const destinationFindings = (value: unknown, environment: Given): Finding[] => {

@@ -1,7 +1,10 @@
 import { formatDuration, longestMs } from "../text/duration.ts";
+import { isFault } from "../text/fault.ts";
+import { defaults } from "./defaults.ts";
 import type { Declared } from "./declared.ts";
 import type { OtlpGrpc, OtlpHttp } from "./declarative-schema.ts";
 import { explain, type Finding } from "./explain.ts";
+import { parseGrpcEndpoint } from "./otlp-url.ts";
 import { parsePairs } from "./pairs.ts";
 import type { TlsFile } from "./parse.ts";
 import type { Path } from "./path.ts";
@@ -40,7 +43,8 @@ const headersOf = ({ headers = [], headers_list: listed = "" }: OtlpHttp): Reado
   return Object.fromEntries(known.values());
 };
 
-const commonOf = (exporter: OtlpHttp | OtlpGrpc, url: string): Mapped => {
+/** An endpoint that is absent is left to the protocol, which the file of sockscope may choose. */
+const commonOf = (exporter: OtlpHttp | OtlpGrpc, url: string = defaults.otlp.endpoint): Mapped => {
   const { tls, compression = "none", timeout = 10_000, temporality_preference: temporality = "cumulative" } = exporter;
   return {
     item: {
@@ -61,21 +65,25 @@ const commonOf = (exporter: OtlpHttp | OtlpGrpc, url: string): Mapped => {
 };
 
 export const mapHttp = (exporter: OtlpHttp): Mapped => {
-  const { endpoint = "http://localhost:4318/v1/metrics", encoding = "protobuf" } = exporter;
+  const { endpoint, encoding = "protobuf" } = exporter;
   const { item, keys } = commonOf(exporter, endpoint);
   return {
-    item: { ...item, metrics_endpoint: endpoint, protocol: encoding === "json" ? "http/json" : "http/protobuf" },
+    item: {
+      ...item,
+      ...(endpoint === undefined ? {} : { metrics_endpoint: endpoint }),
+      protocol: encoding === "json" ? "http/json" : "http/protobuf",
+    },
     keys: [["metrics_endpoint", "endpoint"], ["protocol", "encoding"], ...keys],
   };
 };
 
 export const mapGrpc = (exporter: OtlpGrpc): Mapped => {
-  const { endpoint = "http://localhost:4317", tls } = exporter;
-  const scheme = tls?.insecure === true ? "http://" : "https://";
-  const url = /^[a-z][a-z\d+.-]*:\/\//i.test(endpoint) ? endpoint : scheme + endpoint;
+  const { endpoint, tls } = exporter;
+  const parsed = endpoint === undefined ? undefined : parseGrpcEndpoint(endpoint, tls?.insecure === true);
+  const url = parsed === undefined || isFault(parsed) ? endpoint : parsed.url;
   const { item, keys } = commonOf(exporter, url);
   return {
-    item: { ...item, endpoint: url, protocol: "grpc" },
+    item: { ...item, ...(url === undefined ? {} : { endpoint: url }), protocol: "grpc" },
     keys: [["endpoint", "endpoint"], ["protocol", ""], ...keys],
   };
 };

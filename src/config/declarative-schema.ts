@@ -2,9 +2,9 @@ import { z } from "zod";
 import { longestMs } from "../text/duration.ts";
 import { compressions } from "../model/config.ts";
 import { isFault } from "../text/fault.ts";
-import { headerNameFault, headerValueFault } from "./headers.ts";
+import { grpcNameFault, grpcValueFault, headerNameFault, headerValueFault } from "./headers.ts";
 import { hostFault } from "./host-port.ts";
-import { parseMetricsUrl } from "./otlp-url.ts";
+import { parseGrpcEndpoint, parseMetricsUrl } from "./otlp-url.ts";
 import { parsePairs } from "./pairs.ts";
 import { block, oneOf, optional, text, whole } from "./kinds.ts";
 import { defaults } from "./defaults.ts";
@@ -78,10 +78,10 @@ const paired = ({ cert_file: cert, key_file: key }: Pair, context: z.RefinementC
     context.addIssue({ code: "custom", path: ["key_file"], message: "needs cert_file, the file with its certificate" });
 };
 
-const header = block({
-  name: refusing(headerNameFault, "the name of a header"),
-  value: refusing(headerValueFault).optional(),
-});
+type HeaderFault = (written: string) => string | undefined;
+
+const grpcName: HeaderFault = (name) => headerNameFault(name) ?? grpcNameFault(name);
+const grpcValue: HeaderFault = (value) => headerValueFault(value) ?? grpcValueFault(value);
 
 /** Pairs by name; `fault` says what is wrong with one of them. */
 const pairs = (fault: (name: string, value: string) => string | undefined) =>
@@ -104,13 +104,16 @@ const cumulative = only("cumulative", "what is printed is cumulative", "Only `cu
 /** Requests are cut below this. */
 const requestBytes = 4_194_304;
 
-const otlpShape = {
+const otlpShape = (nameFault: HeaderFault, valueFault: HeaderFault) => ({
   headers: optional(
-    listOf(header, "maps with name and value"),
+    listOf(
+      block({ name: refusing(nameFault, "the name of a header"), value: refusing(valueFault).optional() }),
+      "maps with name and value",
+    ),
     "`headers`: maps with `name` and `value`, before what `headers_list` says of them",
   ),
   headers_list: optional(
-    pairs((name, value) => headerNameFault(name) ?? headerValueFault(value)),
+    pairs((name, value) => nameFault(name) ?? valueFault(value)),
     "`headers`, percent-encoded",
   ),
   compression: optional(oneOf(compressions), "`compression`. Without it `none`"),
@@ -127,7 +130,7 @@ const otlpShape = {
     "`temporality`; `low_memory` is taken for `delta`. Without it `cumulative`",
   ),
   default_histogram_aggregation: aggregation,
-};
+});
 
 const otlpHttp = block({
   endpoint: optional(
@@ -138,12 +141,18 @@ const otlpHttp = block({
     "`metrics_endpoint`. Without it `http://localhost:4318/v1/metrics`",
   ),
   tls: optional(block(tlsShape).superRefine(paired), "`tls`, where the endpoint is an https:// one"),
-  ...otlpShape,
+  ...otlpShape(headerNameFault, headerValueFault),
   encoding: optional(oneOf(["protobuf", "json"]), "`protocol`: `http/protobuf` or `http/json`. Without it the former"),
 });
 
 const otlpGrpc = block({
-  endpoint: optional(text(), "`endpoint`, by `http://` or `https://`. Without it `http://localhost:4317`"),
+  endpoint: optional(
+    refusing((endpoint) => {
+      const parsed = parseGrpcEndpoint(endpoint, false);
+      return isFault(parsed) ? parsed.fault : parsed.pathFault;
+    }),
+    "`endpoint`; it may be `host:port`, too, but has no path. Without it `http://localhost:4317`",
+  ),
   tls: optional(
     block({
       ...tlsShape,
@@ -154,7 +163,7 @@ const otlpGrpc = block({
     }).superRefine(paired),
     "`tls`, where the endpoint is an https:// one",
   ),
-  ...otlpShape,
+  ...otlpShape(grpcName, grpcValue),
 });
 
 const stdout = "stdout";

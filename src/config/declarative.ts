@@ -192,7 +192,7 @@ export const readDeclarative = (
   const empty = 'the file is empty: write file_format: "1.1", and what to export to under meter_provider';
   const reading = readDocument(source, env, () => declarative, empty, substituteAsSpecified);
   const { data } = reading;
-  const none = { ...nothing, proxyOf: (url: string) => proxyOf(url, env) };
+  const none = { ...nothing, proxyOf: (url: string, isGrpc: boolean) => proxyOf(url, env, isGrpc) };
   if (data === undefined || !reading.whole) return { given: none, faults: reading.faults() };
   const originOf = (path: Path): string => {
     const { file, line, column, path: key } = reading.place({ path, at: "key", message: "" });

@@ -3,7 +3,7 @@ import type { Destination } from "./schema.ts";
 
 /** A destination of the declarative file. */
 export type Declared = {
-  /** As an item of `export.otlp`, with every key that the schema has a default for. Files are absolute. */
+  /** As an item of `export.otlp`, with every key that the schema has a default for but that of the URL. Files are absolute. */
   readonly fields: Destination;
   /** Of the keys that the file has: which key became them, and its place. */
   readonly origins: ReadonlyMap<keyof Destination, string>;

@@ -29,6 +29,7 @@ export const defaults = {
   sockstat: true,
   otlp: {
     endpoint: "http://localhost:4318",
+    grpcEndpoint: "http://localhost:4317",
     protocol: "http/protobuf",
     compression: "gzip",
     temporality: "cumulative",

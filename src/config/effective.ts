@@ -91,7 +91,7 @@ const otlpIn = ({
   newestFirst,
   storage,
 }: OtlpConfig): YamlMap => {
-  const base = baseOf(url);
+  const base = protocol === "grpc" ? url : baseOf(url);
   return {
     ...(base === undefined ? { metrics_endpoint: url } : { endpoint: base }),
     ...(tls === undefined ? {} : { tls: tlsIn(tls) }),

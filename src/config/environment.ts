@@ -1,14 +1,14 @@
-import { compressions, otlpProtocols } from "../model/config.ts";
+import { compressions, type OtlpProtocol, otlpProtocols } from "../model/config.ts";
 import type { LogLevel } from "../model/log.ts";
 import { longestMs } from "../text/duration.ts";
-import { isFault } from "../text/fault.ts";
+import { type Fault, isFault } from "../text/fault.ts";
 import { parseEntities } from "./entities.ts";
 import type { Env } from "./env.ts";
 import type { Given, GivenDestination, Sourced } from "./given.ts";
-import { headerNameFault, headerValueFault } from "./headers.ts";
+import { grpcNameFault, grpcValueFault, headerNameFault, headerValueFault } from "./headers.ts";
 import { hostFault } from "./host-port.ts";
 import { logLevelOf } from "./log-level.ts";
-import { parseBaseUrl, parseMetricsUrl } from "./otlp-url.ts";
+import { parseBaseUrl, parseGrpcEndpoint, parseMetricsUrl } from "./otlp-url.ts";
 import { parsePairs } from "./pairs.ts";
 import { proxyOf } from "./proxy.ts";
 import { shortestIntervalMs } from "./target-schema.ts";
@@ -18,7 +18,10 @@ const otlp = "OTEL_EXPORTER_OTLP_";
 /** Every variable that sockscope reads, with its meaning. */
 export const variables = {
   OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: "The URL that metrics are sent to, used as it is.",
-  OTEL_EXPORTER_OTLP_ENDPOINT: "The base URL of the receiver; /v1/metrics is appended.",
+  OTEL_EXPORTER_OTLP_ENDPOINT:
+    "The base URL of the receiver; /v1/metrics is appended, but not for grpc. For grpc both may be `host:port`, too.",
+  OTEL_EXPORTER_OTLP_METRICS_INSECURE: "For grpc and `host:port`: `true` for no TLS, which it has otherwise.",
+  OTEL_EXPORTER_OTLP_INSECURE: "The same, where the one above is not set.",
   OTEL_EXPORTER_OTLP_METRICS_HEADERS: "Headers of every request, as in `name=value,name2=value2`, percent-encoded.",
   OTEL_EXPORTER_OTLP_HEADERS: "The same, where the one above is not set.",
   OTEL_EXPORTER_OTLP_METRICS_COMPRESSION: "`gzip`, `zstd` or `none`.",
@@ -33,14 +36,14 @@ export const variables = {
   OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: "The same, where the one above is not set.",
   OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY: "A PEM file with its private key, without a passphrase.",
   OTEL_EXPORTER_OTLP_CLIENT_KEY: "The same, where the one above is not set.",
-  OTEL_EXPORTER_OTLP_METRICS_PROTOCOL: "`http/protobuf` or `http/json`.",
+  OTEL_EXPORTER_OTLP_METRICS_PROTOCOL: "`http/protobuf`, `http/json` or `grpc`.",
   OTEL_EXPORTER_OTLP_PROTOCOL: "The same, where the one above is not set.",
   OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE:
     "`cumulative`, `delta`, or `lowmemory`, which is taken for `delta`; case does not matter.",
   OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION:
     "`explicit_bucket_histogram`, which is what sockscope has; `base2_exponential_bucket_histogram` is ignored with a warning.",
   OTEL_METRICS_EXPORTER:
-    "Which of `export` there are, where the file does not say so: `otlp`, `prometheus`, `console` (a table), `otlp/stdout` (OTLP JSON lines), a list of them, or `none`. Without it `otlp` where an endpoint is set. `otlp` without an endpoint sends to http://localhost:4318.",
+    "Which of `export` there are, where the file does not say so: `otlp`, `prometheus`, `console` (a table), `otlp/stdout` (OTLP JSON lines), a list of them, or `none`. Without it `otlp` where an endpoint is set. `otlp` without an endpoint sends to http://localhost:4318, by grpc to http://localhost:4317.",
   OTEL_EXPORTER_PROMETHEUS_HOST: "The host in `export.prometheus.listen`, where there is a page.",
   OTEL_EXPORTER_PROMETHEUS_PORT: "The port in it.",
   OTEL_METRIC_EXPORT_INTERVAL: "`collection.interval`, in ms.",
@@ -59,18 +62,20 @@ export const variables = {
     "A declarative configuration of OpenTelemetry, as below, in place of all other variables that start with `OTEL_`.",
   OTEL_EXPERIMENTAL_CONFIG_FILE: "The old name of the one above, where that is not set.",
   HTTPS_PROXY:
-    "The HTTP proxy to https:// destinations, as in `http://user:password@host:port`. It and the next two also in lower case.",
-  HTTP_PROXY: "The same to http:// destinations.",
+    "The HTTP proxy to https:// destinations and to all of grpc, as in `http://user:password@host:port`. It and the next two also in lower case.",
+  HTTP_PROXY: "The same to other http:// destinations.",
   NO_PROXY:
     "Where no proxy is used beside this machine itself: names with all below them, addresses and networks, as in `internal,10.0.0.0/8`, or `*`.",
 } as const;
 
 type Variable = keyof typeof variables;
 type ExporterVariable =
+  | "ENDPOINT"
   | "HEADERS"
   | "COMPRESSION"
   | "TIMEOUT"
   | "PROTOCOL"
+  | "INSECURE"
   | "CERTIFICATE"
   | "CLIENT_CERTIFICATE"
   | "CLIENT_KEY";
@@ -108,18 +113,22 @@ const parseExporters = (text: string): Exporters | undefined => {
   return known.length === 0 ? undefined : { named, unknown: vain || known.length < items.length };
 };
 
-const parseHeaders = (text: string): Readonly<Record<string, string>> | undefined => {
-  const pairs = Object.entries(parsePairs(text) ?? {});
-  const sound = pairs.every(([name, value]) => (headerNameFault(name) ?? headerValueFault(value)) === undefined);
-  return sound && pairs.length > 0 ? Object.fromEntries(pairs) : undefined;
-};
+const parseHeaders =
+  (isGrpc: boolean) =>
+  (text: string): Readonly<Record<string, string>> | undefined => {
+    const pairs = Object.entries(parsePairs(text) ?? {});
+    const isSound = ([name, value]: [string, string]): boolean =>
+      (headerNameFault(name) ?? headerValueFault(value)) === undefined &&
+      (!isGrpc || (grpcNameFault(name) ?? grpcValueFault(value)) === undefined);
+    return pairs.length > 0 && pairs.every(isSound) ? Object.fromEntries(pairs) : undefined;
+  };
+
+const unlessFault = <T extends object>(parsed: T | Fault): T | undefined => (isFault(parsed) ? undefined : parsed);
 
 const urlBy =
   (parse: typeof parseBaseUrl) =>
-  (text: string): string | undefined => {
-    const parsed = parse(text);
-    return isFault(parsed) ? undefined : parsed.url;
-  };
+  (text: string): string | undefined =>
+    unlessFault(parse(text))?.url;
 
 /** An IPv6 address may stand in brackets. */
 const hostOf = (text: string): string | undefined => {
@@ -134,11 +143,27 @@ const pairs = "percent-encoded pairs, as in name=value,name2=value2";
 const ms = "a whole number of milliseconds";
 const unlimited = `${ms}, or 0 for no limit`;
 
-const readDestination = (read: Read, warnings: string[]): GivenDestination => {
+/** `chosen`: the protocol that the file says, by which some of the variables mean something else. */
+const readDestination = (read: Read, warnings: string[], chosen: OtlpProtocol | undefined): GivenDestination => {
   /** The variable for metrics, else the one for all signals. */
   const either = <T>(name: ExporterVariable, parse: (text: string) => T | undefined, allowed: string) =>
     read(`${otlp}METRICS_${name}`, parse, allowed) ?? read(`${otlp}${name}`, parse, allowed);
   const url = "an http:// or https:// URL without user and password";
+  const protocol = either("PROTOCOL", word(...otlpProtocols), "http/protobuf, http/json or grpc");
+  const isGrpc = (chosen ?? protocol?.value) === "grpc";
+  const insecure = either("INSECURE", word("true", "false"), "true or false");
+  const readUrl = (): GivenDestination["url"] => {
+    if (!isGrpc)
+      return (
+        read(`${otlp}METRICS_ENDPOINT`, urlBy(parseMetricsUrl), url) ??
+        read(`${otlp}ENDPOINT`, urlBy(parseBaseUrl), `${url}, to which /v1/metrics is appended`)
+      );
+    const parse = (text: string) => unlessFault(parseGrpcEndpoint(text, insecure?.value === "true"));
+    const given = either("ENDPOINT", parse, `${url}, or host:port`);
+    if (given?.value.pathFault !== undefined)
+      warnings.push(`${given.origin}: its path is left out, since gRPC has one of its own.`);
+    return given && { ...given, value: given.value.url };
+  };
   const file = (name: ExporterVariable) =>
     either(name, (text) => (text.includes("\0") ? undefined : text), "the name of a file");
   const [certFile, keyFile] = [file("CLIENT_CERTIFICATE"), file("CLIENT_KEY")];
@@ -155,11 +180,13 @@ const readDestination = (read: Read, warnings: string[]): GivenDestination => {
   if (preference?.value === "lowmemory")
     warnings.push(`${preference.origin}: lowmemory is taken for delta: counters and histograms are deltas.`);
   return {
-    url:
-      read(`${otlp}METRICS_ENDPOINT`, urlBy(parseMetricsUrl), url) ??
-      read(`${otlp}ENDPOINT`, urlBy(parseBaseUrl), `${url}, to which /v1/metrics is appended`),
-    headers: either("HEADERS", parseHeaders, `${pairs}, with names and values that HTTP allows`),
-    protocol: either("PROTOCOL", word(...otlpProtocols), "http/protobuf or http/json, which is what sockscope speaks"),
+    url: readUrl(),
+    headers: either(
+      "HEADERS",
+      parseHeaders(isGrpc),
+      `${pairs}, with names and values that ${isGrpc ? "gRPC" : "HTTP"} allows`,
+    ),
+    protocol,
     compression: either("COMPRESSION", word(...compressions), "gzip, zstd or none"),
     temporality: preference && { ...preference, value: preference.value === "cumulative" ? "cumulative" : "delta" },
     exportTimeoutMs: either("TIMEOUT", timeout, unlimited),
@@ -236,8 +263,11 @@ export const declarativeFile = (env: Env): Sourced<string> | undefined => {
 export const logLevelIn = (env: Env): LogLevel | undefined =>
   declarativeFile(env) === undefined ? readEnvironment(env).logLevel?.value : undefined;
 
-/** Reads the OTEL_* variables. What cannot be used is ignored with a warning; an empty variable counts as absent. */
-export const readEnvironment = (env: Env): Given => {
+/**
+ * Reads the OTEL_* variables. What cannot be used is ignored with a warning; an empty variable counts as absent. `chosen`:
+ * the protocol that the file says, if it does.
+ */
+export const readEnvironment = (env: Env, chosen?: OtlpProtocol): Given => {
   const warnings: string[] = [];
   const read: Read = (variable, parse, allowed) => {
     const text = env[variable]?.trim() ?? "";
@@ -255,7 +285,7 @@ export const readEnvironment = (env: Env): Given => {
   );
   const timeoutMs = read("OTEL_METRIC_EXPORT_TIMEOUT", timeout, unlimited);
   readVain(read, warnings);
-  const destination = readDestination(read, warnings);
+  const destination = readDestination(read, warnings, chosen);
   const exports = readExports(read, warnings, destination);
   return {
     ...destination,
@@ -269,7 +299,7 @@ export const readEnvironment = (env: Env): Given => {
     port: read("OTEL_EXPORTER_PROMETHEUS_PORT", whole(0, 65_535), "a whole number from 0 to 65535"),
     declared: [],
     outputFile: undefined,
-    proxyOf: (url) => proxyOf(url, env),
+    proxyOf: (url, isGrpc) => proxyOf(url, env, isGrpc),
     warnings,
   };
 };

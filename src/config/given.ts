@@ -16,7 +16,7 @@ export type Sourced<T> = {
 
 /** Of one destination. A key that is absent says nothing. */
 export type GivenDestination = {
-  /** The full URL. */
+  /** The full URL, or what gRPC has of one. */
   readonly url?: Sourced<string> | undefined;
   readonly headers?: Sourced<OtlpConfig["headers"]> | undefined;
   readonly protocol?: Sourced<OtlpConfig["protocol"]> | undefined;
@@ -52,7 +52,7 @@ export type Given = GivenDestination & {
   /** The absolute path of a file of OTLP JSON lines. */
   readonly outputFile: Sourced<string> | undefined;
   /** What is on the way to a URL. */
-  readonly proxyOf: (url: string) => ReturnType<typeof proxyOf>;
+  readonly proxyOf: (url: string, isGrpc: boolean) => ReturnType<typeof proxyOf>;
   /** What was ignored, and why; a sentence each, without values. */
   readonly warnings: readonly string[];
 };

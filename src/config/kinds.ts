@@ -61,7 +61,7 @@ export const onOff = () =>
 /** A map of known keys. A key without a value counts as absent, as after commenting out all that stood under it. */
 export const block = <S extends z.ZodRawShape>(shape: S) =>
   z.preprocess(
-    (value) =>
+    (value: z.input<z.ZodObject<S>>): unknown =>
       typeof value === "object" && value !== null && !Array.isArray(value)
         ? Object.fromEntries(Object.entries(value).filter(([key, held]) => held !== null || !Object.hasOwn(shape, key)))
         : value,

@@ -8,6 +8,7 @@ import { absent, findTargetFiles, folderFault, type FoundFile, readText } from "
 import type { Parsed } from "./normalise.ts";
 import { outputFaults } from "./output-files.ts";
 import { type Main, readConfig, readMain } from "./parse.ts";
+import { mapOf } from "./sound.ts";
 import { tlsFaults } from "./tls-files.ts";
 
 /** Where a configuration is looked for that neither the command line nor the environment names; the last is the one shipped. */
@@ -39,7 +40,8 @@ const faultAt = (file: string, message: string): ConfigFault => ({ file, line: 1
 
 const cannotRead = (fault: string, origin: string): string => `cannot read: ${fault} (${origin})`;
 
-const readNamed = async (file: string, origin: string): Promise<Source> => {
+/** Reads a configuration file; `origin` says who names it. */
+export const readNamed = async (file: string, origin: string): Promise<Source> => {
   const text = await readText(file, true);
   if (isFault(text)) throw new ConfigError([faultAt(file, cannotRead(text.fault, origin))]);
   return { file, text };
@@ -100,24 +102,37 @@ const storageFaults = async ({ document }: Main): Promise<ConfigFault[]> => {
   });
 };
 
+/** Keys of the file that do not go where it is loaded, each with what is said of it. */
+export type Misplaced = Readonly<Record<string, string>>;
+
+const misplacedFaults = ({ document }: Main, misplaced: Misplaced): ConfigFault[] =>
+  Object.entries(misplaced).flatMap(([key, message]) =>
+    document.whole && Object.hasOwn(mapOf(document.value), key)
+      ? document.place({ path: [key], at: "key", message })
+      : [],
+  );
+
 /**
- * Finds, reads and parses the configuration with its files of targets, and looks at the files that they name.
- * Throws a `ConfigError` with every fault of all of them.
+ * Parses a configuration with its files of targets, and looks at the files that they name. Throws a `ConfigError` with
+ * every fault of all of them.
  */
-export const loadConfig = async (options: LoadOptions): Promise<Loaded> => {
-  const source = await findMain(options);
-  const named = declarativeFile(options.env);
+export const loadSource = async (source: Source, env: Env, misplaced: Misplaced = {}): Promise<Loaded> => {
+  const named = declarativeFile(env);
   const declared = named && (await readNamed(named.value, `named by $${named.origin}`));
-  const main = readMain(source, options.env, declared);
+  const main = readMain(source, env, declared);
   const { files, unmatched } = await findTargetFiles(main.patterns);
   const read = (await Promise.all(files.map(readTargets))).filter((file) => file !== undefined);
   const targetFiles = read.filter(wasRead);
   const unread = read.flatMap((file) => (wasRead(file) ? [] : [file]));
   const { parsed, faults, tlsFiles, outputFiles } = readConfig(main, targetFiles);
   const others = await Promise.all([tlsFaults(tlsFiles), outputFaults(outputFiles), storageFaults(main)]);
-  const all = [...faults, ...unread, ...others.flat()];
+  const all = [...faults, ...misplacedFaults(main, misplaced), ...unread, ...others.flat()];
   if (all.length > 0 || parsed === undefined)
     throw errorOf(all, [source.file, ...(declared ? [declared.file] : []), ...files.map(({ file }) => file)]);
   const notes = [...parsed.notes, ...unmatchedNotes(unmatched)];
   return { ...parsed, notes, ...source, main, targetFiles };
 };
+
+/** Finds and reads the configuration, and then does as `loadSource`. */
+export const loadConfig = async (options: LoadOptions): Promise<Loaded> =>
+  loadSource(await findMain(options), options.env);

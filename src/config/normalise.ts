@@ -18,6 +18,7 @@ import { defaults } from "./defaults.ts";
 import { formatDuration } from "../text/duration.ts";
 import type { Given, GivenDestination, Sourced } from "./given.ts";
 import { formatHostPort } from "./host-port.ts";
+import { urlFor } from "./otlp-url.ts";
 import type { Destination, File } from "./schema.ts";
 import type { TlsOptions } from "../model/target.ts";
 import type { SelectFields } from "./select.ts";
@@ -140,16 +141,17 @@ const otlpOf = (
   const retry = own.retry_on_failure;
   const standard = defaults.otlp;
   const written = own.metrics_endpoint ?? own.endpoint;
-  const url =
-    choose(written?.url, environment.url, `${at}.${own.endpoint === undefined ? "metrics_endpoint" : "endpoint"}`) ??
-    `${standard.endpoint}/v1/metrics`;
-  const { proxy, warning } = environment.proxyOf(url);
+  const endpointKey = `${at}.${own.endpoint === undefined ? "metrics_endpoint" : "endpoint"}`;
+  const named = choose(written?.url, environment.url, endpointKey);
+  const protocol = choose(own.protocol, environment.protocol, `${at}.protocol`) ?? standard.protocol;
+  const url = urlFor(protocol, named);
+  const { proxy, warning } = environment.proxyOf(url, protocol === "grpc");
   if (warning !== undefined) notes.push(warning);
   return {
     url,
     proxy,
     tls: url.startsWith("https:") ? otlpTlsOf(own.tls, path, at, environment, choose) : undefined,
-    protocol: choose(own.protocol, environment.protocol, `${at}.protocol`) ?? standard.protocol,
+    protocol,
     compression: choose(own.compression, environment.compression, `${at}.compression`) ?? standard.compression,
     temporality: choose(own.temporality, environment.temporality, `${at}.temporality`) ?? standard.temporality,
     headers: choose(own.headers, environment.headers, `${at}.headers`) ?? {},

@@ -1,3 +1,4 @@
+import { type OtlpProtocol, otlpProtocols } from "../model/config.ts";
 import { ConfigError, type ConfigFault } from "../model/errors.ts";
 import { beside } from "./beside.ts";
 import { crossCheck } from "./cross-checks.ts";
@@ -61,6 +62,17 @@ export type Reading = {
   readonly outputFiles: readonly OutputFile[];
 };
 
+/** What the file has in `export`. */
+const exportIn = ({ document }: Pick<Main, "document">): Readonly<Record<string, unknown>> =>
+  document.whole ? mapOf(mapOf(document.value)["export"]) : {};
+
+/** Of the only destination; of several the environment says nothing. */
+const protocolIn = (document: DocumentReading<File>): OtlpProtocol | undefined => {
+  const written = exportIn({ document })["otlp"];
+  const { protocol } = mapOf(Array.isArray(written) && written.length === 1 ? (written[0] as unknown) : written);
+  return otlpProtocols.find((known) => known === protocol);
+};
+
 /** Reads the configuration's own file, which says what files of targets there are, and the declarative one. */
 export const readMain = (source: Source, env: Env, declared?: Source): Main => {
   const empty = "the file is empty: write a key, or {} for the defaults";
@@ -69,7 +81,9 @@ export const readMain = (source: Source, env: Env, declared?: Source): Main => {
   const folder = beside(source.file, "");
   const patterns = (sound(targetsFile, written ?? []) ?? []).map((pattern) => ({ pattern, folder }));
   const { given: environment, faults: environmentFaults } =
-    declared === undefined ? { given: readEnvironment(env), faults: [] } : readDeclarative(declared, env);
+    declared === undefined
+      ? { given: readEnvironment(env, protocolIn(document)), faults: [] }
+      : readDeclarative(declared, env);
   return { source, env, environment, environmentFaults, document, patterns };
 };
 
@@ -151,9 +165,6 @@ const exportFilesOf = ({ document, source, environment }: Main): TlsFile[] => {
     own.some((file) => (file.holds === "authorities") === (holds === "authorities"));
   return [...own, ...givenFiles(source.file, environment).filter(({ holds }) => !isOwn(holds))];
 };
-
-const exportIn = ({ document }: Main): Readonly<Record<string, unknown>> =>
-  document.whole ? mapOf(mapOf(document.value)["export"]) : {};
 
 /** The file of `export.file`, or else that of the environment. */
 const outputFilesOf = (main: Main): OutputFile[] => {

@@ -259,17 +259,17 @@ const retryOnFailure = block({
 export const otlp = block({
   endpoint: optional(
     parsed(parseBaseUrl, /^https?:\/\//),
-    "Base URL of an OTLP/HTTP receiver; /v1/metrics is appended.",
+    `Base URL of an OTLP receiver; /v1/metrics is appended. For grpc without a path, as in ${defaults.otlp.grpcEndpoint}, the default there.`,
     defaults.otlp.endpoint,
   ),
   metrics_endpoint: optional(
     parsed(parseMetricsUrl, /^https?:\/\//),
-    "Full URL of the receiver, used as it is, instead of endpoint.",
+    "Full URL of an OTLP/HTTP receiver, used as it is, instead of endpoint.",
   ),
   tls: optional(tlsBlock("receiver"), "For https://: what is trusted, and what the receiver is shown."),
   protocol: optional(
     oneOf(otlpProtocols),
-    "How requests are encoded. JSON takes 30 times the CPU time of protobuf and twice the bytes: for receivers that know nothing else.",
+    "How requests are encoded and sent: by HTTP, or by grpc, which is protobuf too. JSON takes 30 times the CPU time of protobuf and twice the bytes: for receivers that know nothing else.",
     defaults.otlp.protocol,
   ),
   compression: optional(
@@ -282,7 +282,10 @@ export const otlp = block({
     "What counters and histograms count: all since the start of the series, or what came since the last request (delta), of which the queue loses what it drops. Up-down counters are cumulative in both.",
     defaults.otlp.temporality,
   ),
-  headers: optional(headers, "Headers of every request. Their values are secrets: never logged, never printed."),
+  headers: optional(
+    headers,
+    "Headers of every request, for grpc its metadata. Their values are secrets: never logged, never printed.",
+  ),
   timeout: span("How long a request may take.", defaults.otlp.timeoutMs),
   retry_on_failure: optional(retryOnFailure, "What follows a request that failed and may succeed later."),
   sending_queue: optional(
@@ -340,7 +343,7 @@ const prometheus = block({
         description: "The password, a secret: never logged, never printed. As in ${env:PAGE_PASSWORD}.",
       }),
     }),
-    "Who may read the page. Without this block everybody who can reach it. /livez, /readyz and /healthz stay open.",
+    "Who may read the page. Without this block everybody who can reach it. /livez, /readyz and /healthz stay open; the figures of /healthz do not.",
   ),
   tls: optional(
     block({
@@ -408,3 +411,6 @@ export type File = z.output<typeof schema>;
 
 /** A destination of `export.otlp` as the schema reads it. */
 export type Destination = z.output<typeof otlp>;
+
+/** The file as it is written. */
+export type Written = z.input<typeof schema>;

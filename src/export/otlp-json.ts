@@ -8,7 +8,7 @@ import type {
   Snapshot,
   Temporality,
 } from "../model/columns.ts";
-import type { EncodedRequest } from "./otlp-protobuf.ts";
+import type { EncodedRequest, EncodeOptions } from "./otlp-protobuf.ts";
 import { nanosHigh, nanosLow } from "./otlp-wire.ts";
 
 /**
@@ -215,7 +215,11 @@ class OpenRequest {
   finish(): EncodedRequest {
     const { head, tail } = this.#envelope;
     this.#length += this.#bytes.write((this.#last?.tail ?? "") + tail, this.#length);
-    const finished = { body: new Uint8Array(this.#bytes.subarray(0, this.#length)), points: this.points };
+    const finished = {
+      body: new Uint8Array(this.#bytes.subarray(0, this.#length)),
+      points: this.points,
+      release: undefined,
+    };
     this.points = 0;
     this.#last = undefined;
     this.#length = Buffer.byteLength(head);
@@ -229,7 +233,7 @@ class OpenRequest {
  */
 export function* encodeJsonRequests(
   snapshot: Snapshot,
-  { maxBytes }: { readonly maxBytes: number },
+  { maxBytes }: Pick<EncodeOptions, "maxBytes">,
 ): Generator<EncodedRequest | undefined, number> {
   const open = new OpenRequest(snapshot, maxBytes);
   let tooLarge = 0;

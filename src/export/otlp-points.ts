@@ -39,24 +39,36 @@ const fixed64Size = 9;
 /** Points of a column to write: from `from` up to `to`, as far as the buffer stays within `limit` bytes. */
 export type Span = { readonly from: number; readonly to: number; readonly limit: number };
 
+const viewOf = ({ buffer, byteOffset, length }: Buffer): DataView => new DataView(buffer, byteOffset, length);
+
 /**
  * Data points, one after another in one buffer of fixed size. Every method appends a span of a column and returns the
  * index of the first point that was not written. The loops have no allocation and no BigInt.
  */
 export class PointWriter {
-  readonly bytes: Uint8Array;
   length = 0;
-  readonly #view: DataView;
+  #bytes: Buffer;
+  #view: DataView;
   readonly #arena = new AttributeArena(new WireWriter());
   readonly #timeLow: number;
   readonly #timeHigh: number;
 
   /** `timeMs` is the Unix time of every point. */
-  constructor(capacity: number, timeMs: number) {
-    this.bytes = Buffer.allocUnsafeSlow(capacity);
-    this.#view = new DataView(this.bytes.buffer, this.bytes.byteOffset, capacity);
+  constructor(bytes: Buffer, timeMs: number) {
+    this.#bytes = bytes;
+    this.#view = viewOf(bytes);
     this.#timeLow = nanosLow(timeMs);
     this.#timeHigh = nanosHigh(timeMs);
+  }
+
+  get bytes(): Buffer {
+    return this.#bytes;
+  }
+
+  /** What is written next goes there. */
+  set bytes(bytes: Buffer) {
+    this.#bytes = bytes;
+    this.#view = viewOf(bytes);
   }
 
   /** Attribute sets that had to be encoded so far, which costs much more than a point. */
@@ -66,7 +78,7 @@ export class PointWriter {
 
   /** Without `hasStart` the start times are left out, as in gauges. */
   numbers({ own, sets, starts, values }: NumberColumn, hasStart: boolean, isInt: boolean, span: Span): number {
-    const bytes = this.bytes;
+    const bytes = this.#bytes;
     const view = this.#view;
     const shared = this.#fieldsOf(own);
     let at = this.length;
@@ -129,8 +141,8 @@ export class PointWriter {
         this.length = putFixed64(this.#view, this.length, histogram.count, 0, 0);
         this.#histogramAttributes(shared, fields);
       } else this.#copy(shared, fields);
-      this.bytes[this.length++] = kind === "histogram" ? histogram.flags : number.flags;
-      this.bytes[this.length++] = noRecordedValue;
+      this.#bytes[this.length++] = kind === "histogram" ? histogram.flags : number.flags;
+      this.#bytes[this.length++] = noRecordedValue;
     }
     return index;
   }
@@ -141,7 +153,7 @@ export class PointWriter {
   }
 
   #open(size: number, start: number): void {
-    let at = putLength(this.bytes, this.length, dataPoint, size);
+    let at = putLength(this.#bytes, this.length, dataPoint, size);
     if (start !== 0) at = putFixed64(this.#view, at, startTime, nanosLow(start), nanosHigh(start));
     this.length = putFixed64(this.#view, at, time, this.#timeLow, this.#timeHigh);
   }
@@ -152,13 +164,13 @@ export class PointWriter {
     for (const bucket of counts) count += bucket;
     let at = putFixed64(view, this.length, histogram.count, count, highWord(count));
     at = putDouble(view, at, histogram.sum, sum);
-    at = putLength(this.bytes, at, histogram.bucketCounts, 8 * counts.length);
+    at = putLength(this.#bytes, at, histogram.bucketCounts, 8 * counts.length);
     for (const bucket of counts) {
       view.setUint32(at, bucket, true);
       view.setUint32(at + 4, highWord(bucket), true);
       at += 8;
     }
-    if (bounds.length > 0) at = putLength(this.bytes, at, histogram.explicitBounds, 8 * bounds.length);
+    if (bounds.length > 0) at = putLength(this.#bytes, at, histogram.explicitBounds, 8 * bounds.length);
     for (const bound of bounds) {
       view.setFloat64(at, bound, true);
       at += 8;
@@ -167,12 +179,12 @@ export class PointWriter {
   }
 
   #copy(shared: Uint8Array, fields: Uint8Array): void {
-    this.length = putBytes(this.bytes, putBytes(this.bytes, this.length, shared), fields);
+    this.length = putBytes(this.#bytes, putBytes(this.#bytes, this.length, shared), fields);
   }
 
   #histogramAttributes(shared: Uint8Array, fields: Uint8Array): void {
     const from = this.length;
     this.#copy(shared, fields);
-    retagForHistogram(this.bytes, from, this.length);
+    retagForHistogram(this.#bytes, from, this.length);
   }
 }

@@ -1,10 +1,16 @@
 import type { InstrumentKind, MetricDescriptor, Snapshot, Temporality } from "../model/columns.ts";
 import { writeAttributes } from "./otlp-attributes.ts";
+import { RequestBuffers } from "./otlp-buffers.ts";
 import { PointWriter, type Span } from "./otlp-points.ts";
-import { putBytes, putLength, tagOf, withLength, WireWriter } from "./otlp-wire.ts";
+import { putBytes, putLength, tagOf, varintSize, withLength, WireWriter } from "./otlp-wire.ts";
 
-/** One `ExportMetricsServiceRequest`, complete with resource and scope. The bytes belong to the caller. */
-export type EncodedRequest = { readonly body: Uint8Array; readonly points: number };
+/** One `ExportMetricsServiceRequest`, complete with resource and scope. */
+export type EncodedRequest = {
+  /** Belongs to the caller, for good or until it is released. */ readonly body: Uint8Array;
+  readonly points: number;
+  /** Gives the memory of `body` to another request; for when nobody reads it any more. */
+  readonly release: (() => void) | undefined;
+};
 
 /** Points that are encoded at most between two yields, so that the event loop turns in between. */
 export const pointsPerSlice = 10_000;
@@ -34,6 +40,8 @@ const temporalityCode = { delta: 1, cumulative: 2 } as const satisfies Record<Te
 
 /** The most that a tag and a length take. */
 const lengthField = 6;
+/** Bytes of a point with some attributes: good enough to tell how long the length of many will be. */
+const likelyPoint = 200;
 
 /** What surrounds the data points of a `Metric`. */
 type Frame = {
@@ -99,6 +107,10 @@ function* partsOf({ metrics, temporality = "cumulative" }: Snapshot): Generator<
   }
 }
 
+/** Bytes of what goes before the points of a `Metric` whose `data` takes so many. */
+const headSize = ({ head }: Frame, data: number): number =>
+  1 + varintSize(head.length + 1 + withLength(data)) + head.length + 1 + varintSize(data);
+
 const resourceField = ({ resource }: Snapshot): Uint8Array => {
   const attributes = new WireWriter();
   writeAttributes(attributes, resourceAttributes, resource);
@@ -117,25 +129,32 @@ const messageField = (tag: number, content: Uint8Array): Uint8Array => {
   return field;
 };
 
-/** The request that is being filled: its points in one buffer, and which of them belong to which `Metric`. */
+/** The `Metric` that is being filled: its points follow the room that its head will take. */
+type OpenMetric = { readonly frame: Frame; readonly from: number; readonly pointsFrom: number };
+
+/**
+ * The request that is being filled, in one buffer and where its bytes will stay: what has to go before the points has
+ * lengths that are known only after them, so that room is left for it.
+ */
 class OpenRequest {
   points = 0;
   readonly #maxBytes: number;
+  readonly #buffers: RequestBuffers;
   readonly #out: PointWriter;
   readonly #resource: Uint8Array;
   readonly #scope: Uint8Array;
-  #metrics: { readonly frame: Frame; readonly from: number; to: number }[] = [];
-  /** Upper bound of the bytes beside the points. */
-  #overhead: number;
+  #metric: OpenMetric | undefined;
 
-  constructor(snapshot: Snapshot, maxBytes: number) {
-    this.#maxBytes = maxBytes;
-    this.#out = new PointWriter(maxBytes, snapshot.time);
+  constructor(snapshot: Snapshot, buffers: RequestBuffers) {
+    this.#maxBytes = buffers.bytes;
+    this.#buffers = buffers;
     this.#resource = resourceField(snapshot);
     this.#scope = scopeField(snapshot);
-    this.#overhead = this.#envelope;
+    this.#out = new PointWriter(buffers.take(), snapshot.time);
+    this.#out.length = this.#envelope;
   }
 
+  /** Room for what surrounds the metrics, at its longest. */
   get #envelope(): number {
     return 2 * lengthField + this.#resource.length + this.#scope.length;
   }
@@ -152,49 +171,77 @@ class OpenRequest {
     return next;
   }
 
-  #appendSpan({ frame, isApart, write }: Part, from: number, to: number): number {
-    const last = this.#metrics.at(-1);
-    const isSame = last?.frame === frame && isApart !== true;
-    const added = isSame ? 0 : 2 * lengthField + frame.head.length + frame.tail.length;
-    const begin = this.#out.length;
-    const next = write(this.#out, { from, to, limit: this.#maxBytes - this.#overhead - added });
-    if (next === from) return next;
+  #appendSpan(part: Part, from: number, to: number): number {
+    const { frame, isApart, write } = part;
+    if (this.#metric?.frame !== frame || isApart === true) this.#openMetric(part, part.points - from);
+    const limit = this.#maxBytes - 2 * lengthField - frame.tail.length;
+    const next = write(this.#out, { from, to, limit });
     this.points += next - from;
-    this.#overhead += added;
-    if (isSame) last.to = this.#out.length;
-    else this.#metrics.push({ frame, from: begin, to: this.#out.length });
     return next;
   }
 
-  /** Assembles the request and starts the next one. */
-  finish(): EncodedRequest {
-    const metrics = this.#metrics.map(({ frame, from, to }) => {
-      const data = to - from + frame.tail.length;
-      return { frame, from, to, data, size: frame.head.length + 1 + withLength(data) };
-    });
-    const inScope = metrics.reduce((sum, { size }) => sum + 1 + withLength(size), this.#scope.length);
-    const inResource = this.#resource.length + 1 + withLength(inScope);
-    // Not zeroed, which costs as much as encoding: every byte is written below.
-    const body = Buffer.allocUnsafeSlow(1 + withLength(inResource));
-    let at = putLength(body, 0, request.resourceMetrics, inResource);
-    at = putBytes(body, at, this.#resource);
-    at = putLength(body, at, resourceMetrics.scopeMetrics, inScope);
-    at = putBytes(body, at, this.#scope);
-    for (const { frame, from, to, data, size } of metrics) {
-      at = putLength(body, at, scopeMetrics.metric, size);
-      at = putBytes(body, at, frame.head);
-      at = putLength(body, at, frame.data, data);
-      at = putBytes(body, at, this.#out.bytes.subarray(from, to));
-      at = putBytes(body, at, frame.tail);
+  /** Leaves the room that the head will most likely take, so that points seldom have to move. */
+  #openMetric({ frame, isApart }: Part, points: number): void {
+    this.#closeMetric();
+    const from = this.#out.length;
+    const expected = isApart === true ? likelyPoint : Math.min(points * likelyPoint, this.#maxBytes - from);
+    this.#out.length = from + headSize(frame, Math.max(expected, 0));
+    this.#metric = { frame, from, pointsFrom: this.#out.length };
+  }
+
+  #closeMetric(): void {
+    const open = this.#metric;
+    this.#metric = undefined;
+    if (open === undefined) return;
+    const { frame, from, pointsFrom } = open;
+    const out = this.#out;
+    if (out.length === pointsFrom) {
+      out.length = from;
+      return;
     }
-    const finished = { body, points: this.points };
+    const data = out.length - pointsFrom + frame.tail.length;
+    const moved = headSize(frame, data) - (pointsFrom - from);
+    if (moved !== 0) out.bytes.copyWithin(pointsFrom + moved, pointsFrom, out.length);
+    let at = putLength(out.bytes, from, scopeMetrics.metric, frame.head.length + 1 + withLength(data));
+    at = putBytes(out.bytes, at, frame.head);
+    putLength(out.bytes, at, frame.data, data);
+    out.length = putBytes(out.bytes, out.length + moved, frame.tail);
+  }
+
+  /** For after the last request. */
+  end(): void {
+    this.#buffers.give(this.#out.bytes);
+  }
+
+  /** Completes the request and starts the next one. */
+  finish(): EncodedRequest {
+    this.#closeMetric();
+    const { bytes, length } = this.#out;
+    const inScope = this.#scope.length + length - this.#envelope;
+    const inResource = this.#resource.length + 1 + withLength(inScope);
+    const from = length - 1 - withLength(inResource);
+    let at = putLength(bytes, from, request.resourceMetrics, inResource);
+    at = putBytes(bytes, at, this.#resource);
+    at = putLength(bytes, at, resourceMetrics.scopeMetrics, inScope);
+    putBytes(bytes, at, this.#scope);
+    const finished = {
+      body: bytes.subarray(from, length),
+      points: this.points,
+      release: (): void => this.#buffers.give(bytes),
+    };
     this.points = 0;
-    this.#out.length = 0;
-    this.#metrics = [];
-    this.#overhead = this.#envelope;
+    this.#out.bytes = this.#buffers.take();
+    this.#out.length = this.#envelope;
     return finished;
   }
 }
+
+export type EncodeOptions = {
+  /** Of a request before compression, at most. */
+  readonly maxBytes: number;
+  /** Of that size. */
+  readonly buffers?: RequestBuffers;
+};
 
 /**
  * Encodes a snapshot as OTLP protobuf requests of at most `maxBytes` each, before compression, without tearing a point.
@@ -203,9 +250,9 @@ class OpenRequest {
  */
 export function* encodeRequests(
   snapshot: Snapshot,
-  { maxBytes }: { readonly maxBytes: number },
+  { maxBytes, buffers = new RequestBuffers(maxBytes) }: EncodeOptions,
 ): Generator<EncodedRequest | undefined, number> {
-  const open = new OpenRequest(snapshot, maxBytes);
+  const open = new OpenRequest(snapshot, buffers);
   let tooLarge = 0;
   let room = pointsPerSlice;
   for (const part of partsOf(snapshot)) {
@@ -231,5 +278,6 @@ export function* encodeRequests(
     }
   }
   if (open.points > 0) yield open.finish();
+  open.end();
   return tooLarge;
 }

@@ -7,6 +7,8 @@ export type StoredRequest = {
   /** What it takes of the queue. */
   readonly bytes: number;
   readonly points: number;
+  /** Gives the memory of its content to another; for when it is delivered, and so read to its end. */
+  readonly release?: (() => void) | undefined;
   /** Monotonic ms, set by the sender. */
   firstAttemptMs?: number;
   /** Its name on disk, set by the storage. */
@@ -45,6 +47,11 @@ export class RequestQueue {
   /** Requests, the one in flight included. */
   get length(): number {
     return this.#waiting.length + (this.#inFlight === undefined ? 0 : 1);
+  }
+
+  /** Points of those requests. */
+  get points(): number {
+    return pointsOf(this.#waiting.map(({ request }) => request)) + (this.#inFlight?.request.points ?? 0);
   }
 
   /** Whether none of the requests would be lost with the process. */

@@ -9,19 +9,10 @@ import type { Snapshot } from "../model/columns.ts";
 import type { ListenConfig, PrometheusConfig } from "../model/config.ts";
 import { FatalError } from "../model/errors.ts";
 import type { Log } from "../model/log.ts";
+import { type Health, healthJson, healthText } from "./health.ts";
 import { followRenewals, readPair, stampsOf, type TlsFiles } from "./page-tls.ts";
 import { contentTypes, type PrometheusFormat } from "./prometheus-text.ts";
 import { createSharedPages } from "./shared-page.ts";
-
-/** `undefined` is good; else the reason why not, in one line. */
-export type Health = {
-  /** The loop turns and ticks happen. */
-  readonly live: string | undefined;
-  /** The configuration is loaded and one tick is done. */
-  readonly ready: string | undefined;
-  /** Exports are younger than three intervals. */
-  readonly healthy: string | undefined;
-};
 
 /** With `listen` port 0 a free one is taken. */
 export type PageOptions = PrometheusConfig & {
@@ -63,20 +54,23 @@ const index = `<!doctype html>
 <li><a href="/metrics">/metrics</a>: the last collection, in OpenMetrics or the Prometheus text format</li>
 <li><a href="/livez">/livez</a>: collections happen; for restarting</li>
 <li><a href="/readyz">/readyz</a>: the configuration is loaded and one collection is done</li>
-<li><a href="/healthz">/healthz</a>: exports arrive, too</li>
+<li><a href="/healthz">/healthz</a>: exports arrive, too; how each destination does, as JSON</li>
 </ul>
 </html>
 `;
 
-const healthReply = (reason: string | undefined): Reply =>
-  reason === undefined ? { status: 200, body: "ok\n" } : { status: 503, body: `${reason.replace(/\s+/g, " ")}\n` };
-
 /** What has a short answer; `/metrics` has not. */
-const replies = new Map<string, (health: Health) => Reply>([
+const replies = new Map<string, (health: Health, isAdmitted: boolean) => Reply>([
   ["/", () => ({ status: 200, body: index, headers: { "content-type": "text/html; charset=utf-8" } })],
-  ["/livez", ({ live }) => healthReply(live)],
-  ["/readyz", ({ ready }) => healthReply(ready)],
-  ["/healthz", ({ live, ready, healthy }) => healthReply(live ?? ready ?? healthy)],
+  ["/livez", ({ live }) => healthText(live)],
+  ["/readyz", ({ ready }) => healthText(ready)],
+  [
+    "/healthz",
+    (health, isAdmitted) => ({
+      ...healthJson(health, isAdmitted),
+      headers: { "content-type": "application/json; charset=utf-8" },
+    }),
+  ],
 ]);
 
 const notFound: Reply = { status: 404, body: `not found; there are ${[...replies.keys()].join(" ")} /metrics\n` };
@@ -155,7 +149,7 @@ const createGuard = (basicAuth: PrometheusConfig["basicAuth"]): ((header: string
   };
 };
 
-/** What orchestrators ask, who have no password, and what has no figures. */
+/** What orchestrators ask, who have no password; figures are for who has one. */
 const open: ReadonlySet<string> = new Set(["/livez", "/readyz", "/healthz"]);
 
 type Serving = PageOptions & {
@@ -193,10 +187,11 @@ const answer = async (request: IncomingMessage, response: ServerResponse, option
   response.setHeader("cache-control", "no-store");
   const path = URL.parse(request.url ?? "", "http://localhost")?.pathname ?? "";
   const reply = replies.get(path);
-  if (!open.has(path) && !options.admits(request.headers.authorization)) send(response, unauthorized);
+  const isAdmitted = options.admits(request.headers.authorization);
+  if (!open.has(path) && !isAdmitted) send(response, unauthorized);
   else if (reply === undefined && path !== "/metrics") send(response, notFound);
   else if (request.method !== "GET" && request.method !== "HEAD") send(response, notAllowed);
-  else if (reply !== undefined) send(response, reply(options.health()));
+  else if (reply !== undefined) send(response, reply(options.health(), isAdmitted));
   else {
     const snapshot = options.snapshot();
     if (snapshot === undefined) send(response, noSnapshot);

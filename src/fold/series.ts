@@ -48,6 +48,8 @@ export class SeriesTable<S extends SeriesKind> {
   readonly #free: number[] = [];
   #starts = new Float64Array(16);
   #ending: number[] = [];
+  /** Those of the last collection, as long as they are the same. */
+  #rows: Rows | undefined;
   /** Changes whenever arrays that `values` gave are no longer the table's. */
   generation = 0;
 
@@ -80,12 +82,14 @@ export class SeriesTable<S extends SeriesKind> {
     if (row >= this.#starts.length) this.#grow();
     this.#sets[row] = set;
     this.#starts[row] = start;
+    this.#rows = undefined;
     return row;
   }
 
   /** The series counts from 0 again from `start` on. */
   restart(row: number, start: number): void {
     this.#starts[row] = start;
+    this.#rows = undefined;
   }
 
   /** Ends the series with the next collection. */
@@ -117,7 +121,9 @@ export class SeriesTable<S extends SeriesKind> {
     const ending = this.#ending;
     this.#ending = [];
     const out = absent ? [...this.#sets.keys()] : ending;
-    const rows = yield* this.#rowsBut(new Set(out));
+    if (out.length > 0) this.#rows = undefined;
+    const rows = this.#rows ?? (yield* this.#rowsBut(new Set(out)));
+    this.#rows = absent ? undefined : rows;
     const metrics: MetricColumns[] = [];
     for (const [metric, columns] of this.#metrics) {
       const numbers: NumberColumn[] = [];

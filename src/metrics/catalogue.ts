@@ -29,7 +29,13 @@ export const attributes = {
   "error.type": {
     type: "string",
     values: [...new Set([...targetErrors, ...agentErrors])],
-    description: "Why, from errno and codes.",
+    description:
+      "Why, from errno and codes. Of otel.sdk.exporter.* an HTTP status, a code of the system, of TLS or of the HTTP client, timeout, or the reason of a drop.",
+  },
+  "http.response.status_code": { type: "int", description: "The status that a request was answered with." },
+  "rpc.response.status_code": {
+    type: "string",
+    description: "The name of the gRPC status that a request was answered with.",
   },
   "k8s.pod.uid": { type: "string", description: "The UID of the pod; of a static pod, the hash in its stead." },
   "network.connection.state": {
@@ -70,8 +76,11 @@ export const attributes = {
     type: "int",
     description: "The process that holds the socket; the lowest pid where several do.",
   },
-  "server.address": { type: "string", description: "The target's host as configured, or the path of a unix socket." },
-  "server.port": { type: "int", description: "The target's port." },
+  "server.address": {
+    type: "string",
+    description: "The host of a target or a destination as configured, or the path of a unix socket.",
+  },
+  "server.port": { type: "int", description: "The port of a target or a destination." },
   "sockscope.agent.source": {
     type: "string",
     values: ["sockets", "sockstat", "events", "cgroups", "processes", "all_processes"],
@@ -192,6 +201,8 @@ type Row = {
   /** The metric's own attributes: all of them are on every point, `optional` ones on some. */
   readonly own: readonly AttributeName[];
   readonly optional?: readonly AttributeName[];
+  /** Those of them that have other values than the table of attributes lists. */
+  readonly unlisted?: readonly AttributeName[];
   /** Explicit histogram bounds in the metric's unit; those of `sockscope.tcp.rtt` come from the configuration. */
   readonly bounds?: readonly number[];
   readonly description: string;
@@ -201,6 +212,8 @@ const durationBounds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.
 const packetBounds = [
   0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5,
 ] as const;
+
+const exporterAttributes = ["otel.component.name", "otel.component.type", "server.address", "server.port"] as const;
 
 /** THE table: what sockscope exports. docs/METRICS.md is generated from it, and a point that does not fit it does not compile. */
 export const catalogue = {
@@ -855,6 +868,47 @@ export const catalogue = {
     own: ["sockscope.destination", "sockscope.drop.reason"],
     description: "Data points that were given up.",
   },
+  "sockscope.agent.export.retries": {
+    carrier: "sdk",
+    kind: "counter",
+    unit: "{request}",
+    value: "int",
+    series: "none",
+    own: ["sockscope.destination"],
+    description: "Requests that were sent once more after an attempt that failed.",
+  },
+  "otel.sdk.exporter.metric_data_point.exported": {
+    carrier: "sdk",
+    kind: "counter",
+    unit: "{data_point}",
+    value: "int",
+    series: "none",
+    own: exporterAttributes,
+    optional: ["error.type"],
+    unlisted: ["error.type"],
+    description: "Data points that a destination took, or, with error.type, that were given up.",
+  },
+  "otel.sdk.exporter.metric_data_point.inflight": {
+    carrier: "sdk",
+    kind: "updowncounter",
+    unit: "{data_point}",
+    value: "int",
+    series: "none",
+    own: exporterAttributes,
+    description: "Data points that wait or are under way.",
+  },
+  "otel.sdk.exporter.operation.duration": {
+    carrier: "sdk",
+    kind: "histogram",
+    unit: "s",
+    value: "double",
+    series: "none",
+    own: exporterAttributes,
+    optional: ["error.type", "http.response.status_code", "rpc.response.status_code"],
+    unlisted: ["error.type"],
+    bounds: durationBounds,
+    description: "Attempts to deliver a request, each by itself, until the whole answer was there.",
+  },
   "otel.sdk.metric_reader.collection.duration": {
     carrier: "sdk",
     kind: "histogram",
@@ -885,9 +939,17 @@ type OptionalOf<M extends MetricName> = Catalogue[M] extends {
   ? A
   : never;
 
+type ValueIn<M extends MetricName, A extends AttributeName> = Catalogue[M] extends {
+  readonly unlisted: readonly (infer U)[];
+}
+  ? A extends U
+    ? string
+    : ValueOf<A>
+  : ValueOf<A>;
+
 /** The metric's own attributes: required ones all there, optional ones allowed, others refused. */
-export type OwnAttributes<M extends MetricName> = { readonly [A in Catalogue[M]["own"][number]]: ValueOf<A> } & {
-  readonly [A in OptionalOf<M>]?: ValueOf<A>;
+export type OwnAttributes<M extends MetricName> = { readonly [A in Catalogue[M]["own"][number]]: ValueIn<M, A> } & {
+  readonly [A in OptionalOf<M>]?: ValueIn<M, A>;
 };
 
 export const descriptorOf = (name: MetricName): MetricDescriptor => {

@@ -149,7 +149,7 @@ export type SocketsConfig = {
 export const compressions = ["gzip", "zstd", "none"] as const;
 export type Compression = (typeof compressions)[number];
 
-export const otlpProtocols = ["http/protobuf", "http/json"] as const;
+export const otlpProtocols = ["http/protobuf", "http/json", "grpc"] as const;
 export type OtlpProtocol = (typeof otlpProtocols)[number];
 
 /** An HTTP proxy. */
@@ -162,9 +162,9 @@ export type ProxyConfig = {
   readonly credentials: string | undefined;
 };
 
-/** A destination of OTLP/HTTP. */
+/** A destination of OTLP. */
 export type OtlpConfig = {
-  /** The full URL that requests go to. */
+  /** The full URL that requests go to; of gRPC, which has a path of its own, only scheme, host and port. */
   readonly url: string;
   /** Only of an `https://` URL; undefined: as it is without settings. */
   readonly tls: TlsOptions | undefined;

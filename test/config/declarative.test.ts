@@ -392,17 +392,118 @@ describe("a fault has its place in the declarative file", () => {
   });
 });
 
-describe("gRPC is what export.otlp.protocol makes of it", () => {
-  test("refused as it is there", () => {
-    let own = "";
-    try {
-      parseConfig("export: { otlp: { protocol: grpc } }", "own.yaml", {});
-    } catch (error) {
-      own = error instanceof ConfigError ? error.message : "";
-    }
-    expect(own).toMatch(/: "grpc" is not supported by this version/);
-    expect(faultsOf(periodic("otlp_grpc: { endpoint: 'h:4317', tls: { insecure: true } }"))).toEqual([
-      own.replace(/^.*?: .*?: /, "otel.yaml:4:31: meter_provider.readers[0].periodic.exporter.otlp_grpc: "),
+describe("gRPC", () => {
+  const grpc = (keys: string): string => periodic(`otlp_grpc: { ${keys} }`);
+  const sent = (text: string, options: Parameters<typeof parse>[1] = {}) => parse(text, options).config.export.otlp[0];
+
+  test("is a destination with the values of its exporter", () => {
+    const text = `
+meter_provider:
+  readers:
+    - periodic:
+        interval: 5000
+        exporter:
+          otlp_grpc:
+            endpoint: https://h:4317
+            tls: { ca_file: /ca.pem, cert_file: /c.pem, key_file: /c.key }
+            headers: [{ name: X-One, value: list }]
+            headers_list: x-two=a%20b
+            compression: zstd
+            timeout: 250
+            temporality_preference: delta
+`;
+    const { config, notes } = parse(text);
+    expect(notes).toEqual([]);
+    expect(config.export.otlp).toMatchObject([
+      {
+        url: "https://h:4317",
+        protocol: "grpc",
+        tls: { caFile: "/ca.pem", certFile: "/c.pem", keyFile: "/c.key", serverName: undefined, insecure: false },
+        headers: { "X-One": "list", "x-two": "a b" },
+        compression: "zstd",
+        timeoutMs: 250,
+        temporality: "delta",
+      },
+    ]);
+  });
+
+  test("has the defaults of its schema", () => {
+    expect(sent(periodic("otlp_grpc:"))).toMatchObject({
+      url: "http://localhost:4317",
+      protocol: "grpc",
+      tls: undefined,
+      compression: "none",
+      temporality: "cumulative",
+      headers: {},
+      timeoutMs: 10_000,
+    });
+  });
+
+  test.each([
+    ["endpoint: 'http://h:4317'", "http://h:4317"],
+    ["endpoint: 'https://h:4317/'", "https://h:4317"],
+    ["endpoint: 'h:4317'", "https://h:4317"],
+    ["endpoint: '[::1]:4317', tls: { insecure: false }", "https://[::1]:4317"],
+    ["endpoint: 'h:4317', tls: { insecure: true }", "http://h:4317"],
+    ["endpoint: 'https://h:4317', tls: { insecure: true }", "https://h:4317"],
+    ["endpoint: 'http://h:4317', tls: { insecure: false }", "http://h:4317"],
+  ])("goes, for %s, to %s", (keys, url) => {
+    expect(sent(grpc(keys))).toMatchObject({ url, protocol: "grpc" });
+  });
+
+  test("takes the proxy of https://, and stands beside HTTP", () => {
+    const env = { HTTPS_PROXY: "http://secure:1", HTTP_PROXY: "http://plain:2" };
+    const other = "    - periodic: { exporter: { otlp_http: { endpoint: 'http://h:4318/m' } } }\n";
+    const { otlp } = parse(grpc("endpoint: 'http://h:4317'") + other, { env }).config.export;
+    expect(otlp).toMatchObject([
+      { url: "http://h:4317", protocol: "grpc", proxy: { authority: "secure:1" } },
+      { url: "http://h:4318/m", protocol: "http/protobuf", proxy: { authority: "plain:2" } },
+    ]);
+  });
+
+  test("has faults that are its own, in their places", () => {
+    const exporter = "meter_provider.readers[0].periodic.exporter.otlp_grpc";
+    expect(
+      faultsOf(
+        grpc(
+          "endpoint: 'http://h:4317/v1/metrics', headers: [{ name: te, value: x }, { name: a, value: sécret }], headers_list: b-bin=secret",
+        ),
+      ),
+    ).toEqual([
+      `otel.yaml:4:54: ${exporter}.endpoint: must end with the port for grpc, which has a path of its own, as in http://localhost:4317`,
+      `otel.yaml:4:100: ${exporter}.headers[0].name: is a header that gRPC keeps to itself`,
+      `otel.yaml:4:134: ${exporter}.headers[1].value: must be printable ASCII for grpc`,
+      `otel.yaml:4:159: ${exporter}.headers_list: is for bytes, by its end -bin, and sockscope sends text only`,
+    ]);
+    expect(faultsOf(grpc("endpoint: 'unix:/a.sock', encoding: json"))).toEqual([
+      `otel.yaml:4:54: ${exporter}.endpoint: must be an http:// or https:// URL, as in http://localhost:4318`,
+      expect.stringContaining(`${exporter}.encoding: unknown key "encoding"`),
+    ]);
+    const twice = "    - periodic: { exporter: { otlp_grpc: { endpoint: 'http://localhost:4317/' } } }\n";
+    expect(faultsOf(periodic("otlp_grpc:") + twice)).toEqual([
+      expect.stringMatching(/^otel\.yaml:5:31: .*: sockscope has one destination of this URL and these headers$/),
+    ]);
+  });
+
+  test("is what the file of sockscope makes of it, too", () => {
+    const exporter = "meter_provider.readers[0].periodic.exporter";
+    expect(sent(grpc("endpoint: 'h:4317'"), { own: "export: { otlp: { timeout: 3s } }" })).toMatchObject({
+      url: "https://h:4317",
+      protocol: "grpc",
+      timeoutMs: 3_000,
+    });
+    expect(parse(grpc("endpoint: 'h:4317'"), { own: "export: { otlp: { protocol: http/json } }" })).toMatchObject({
+      config: { export: { otlp: [{ url: "https://h:4317/v1/metrics", protocol: "http/json" }] } },
+      notes: [`export.otlp.protocol in the file wins over ${exporter}.otlp_grpc at otel.yaml:4:31.`],
+    });
+    const own = "export: { otlp: { protocol: grpc } }";
+    expect(sent(periodic("otlp_http:"), { own })).toMatchObject({ url: "http://localhost:4317", protocol: "grpc" });
+    expect(faultsOf(periodic("otlp_http: { endpoint: 'http://h:1/m', headers_list: te=secret }"), { own })).toEqual([
+      `own.yaml:1:17: export.otlp.headers.te: is a header that gRPC keeps to itself (${exporter}.otlp_http.headers_list at otel.yaml:4:70)`,
+      `own.yaml:1:17: export.otlp.metrics_endpoint: must end with the port for grpc, which has a path of its own, as in http://localhost:4317 (${exporter}.otlp_http.endpoint at otel.yaml:4:44)`,
+    ]);
+    expect(faultsOf(periodic("otlp_grpc:"), { own: "export: { otlp: [{ endpoint: 'http://h:1/base' }] }" })).toEqual([
+      "own.yaml:1:30: export.otlp[0].endpoint: must end with the port for grpc, which has a path of its own, as in http://localhost:4317",
     ]);
   });
 });

@@ -177,6 +177,78 @@ describe("the destination", () => {
   });
 });
 
+describe("the destination, by grpc", () => {
+  const grpc = { OTEL_EXPORTER_OTLP_PROTOCOL: "grpc" };
+
+  test.each([
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT: "http://h:4317" }, "http://h:4317"],
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT: "https://h:4317/" }, "https://h:4317"],
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT: "https://h" }, "https://h"],
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT: "h:4317" }, "https://h:4317"],
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT: "[::1]:4317" }, "https://[::1]:4317"],
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT: "h:4317", OTEL_EXPORTER_OTLP_INSECURE: "True" }, "http://h:4317"],
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT: "h:4317", OTEL_EXPORTER_OTLP_INSECURE: "false" }, "https://h:4317"],
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT: "https://h:4317", OTEL_EXPORTER_OTLP_INSECURE: "true" }, "https://h:4317"],
+    [
+      {
+        OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: "m:4317",
+        OTEL_EXPORTER_OTLP_ENDPOINT: "h:4317",
+        OTEL_EXPORTER_OTLP_METRICS_INSECURE: "true",
+        OTEL_EXPORTER_OTLP_INSECURE: "false",
+      },
+      "http://m:4317",
+    ],
+  ])("is, for %j, %s", (env, url) => {
+    expect(otlpOf({ ...grpc, ...env })).toMatchObject({ url, protocol: "grpc" });
+    expect(parse({ ...grpc, ...env }).notes).toEqual([]);
+  });
+
+  test("is a collector's port on this machine where nobody says where", () => {
+    expect(otlpOf(grpc, "export: { otlp: {} }")).toMatchObject({ url: "http://localhost:4317", protocol: "grpc" });
+    expect(otlpOf({ ...grpc, OTEL_METRICS_EXPORTER: "otlp" })).toMatchObject({
+      url: "http://localhost:4317",
+      protocol: "grpc",
+    });
+    expect(otlpOf(grpc)).toBeUndefined();
+  });
+
+  test("has a path of its own", () => {
+    for (const variable of ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"]) {
+      const env = { ...grpc, [variable]: "http://h:4317/v1/metrics" };
+      expect(otlpOf(env)?.url).toBe("http://h:4317");
+      expect(parse(env).notes).toEqual([`${variable}: its path is left out, since gRPC has one of its own.`]);
+    }
+    expect(messageOf("export: { otlp: { endpoint: 'http://h:4317/base' } }", grpc)).toBe(
+      "f.yaml:1:29: export.otlp.endpoint: must end with the port for grpc, which has a path of its own, as in http://localhost:4317",
+    );
+  });
+
+  test("is one that the file says it is, and the other way round", () => {
+    const env = { OTEL_EXPORTER_OTLP_ENDPOINT: "h:4317", OTEL_EXPORTER_OTLP_INSECURE: "true" };
+    for (const written of ["{ protocol: grpc }", "[{ protocol: grpc }]"])
+      expect(otlpOf(env, `export: { otlp: ${written} }`)).toMatchObject({ url: "http://h:4317", protocol: "grpc" });
+    const ofHttp = { ...grpc, OTEL_EXPORTER_OTLP_ENDPOINT: "http://h:4318" };
+    const { config, notes } = parse(ofHttp, "export: { otlp: { protocol: http/protobuf } }");
+    expect(config.export.otlp[0]).toMatchObject({ url: "http://h:4318/v1/metrics", protocol: "http/protobuf" });
+    expect(notes).toEqual(["export.otlp.protocol in the file wins over OTEL_EXPORTER_OTLP_PROTOCOL."]);
+    expect(otlpOf(grpc, "export: { otlp: { endpoint: 'https://file:4317' } }")?.url).toBe("https://file:4317");
+  });
+
+  test.each([
+    ["OTEL_EXPORTER_OTLP_ENDPOINT", "h"],
+    ["OTEL_EXPORTER_OTLP_ENDPOINT", "unix:/secret.sock"],
+    ["OTEL_EXPORTER_OTLP_ENDPOINT", "http://secret:secret@h:4317"],
+    ["OTEL_EXPORTER_OTLP_ENDPOINT", "secret@h:4317"],
+    ["OTEL_EXPORTER_OTLP_HEADERS", "x-bin=secret"],
+    ["OTEL_EXPORTER_OTLP_HEADERS", "x=%C3%A9"],
+  ])("is not by %s=%s, of which the warning has nothing", (variable, value) => {
+    const { notes } = parse({ ...grpc, [variable]: value });
+    expect(notes).toHaveLength(1);
+    expect(notes[0]).toMatch(new RegExp(`^${variable} is ignored: it must be `));
+    expect(notes[0]).not.toContain("secret");
+  });
+});
+
 describe("the collection", () => {
   test("takes interval and timeout, where the file is silent", () => {
     const env = { OTEL_METRIC_EXPORT_INTERVAL: "60000", OTEL_METRIC_EXPORT_TIMEOUT: "30000" };
@@ -434,8 +506,9 @@ describe("a variable that cannot be used is ignored with a warning that does not
     ["OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "1.5", "a whole number of milliseconds, or 0 for no limit"],
     ["OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "secret", "cumulative, delta or lowmemory"],
     ["OTEL_EXPORTER_OTLP_COMPRESSION", "deflate", "gzip, zstd or none"],
-    ["OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "http/protobuf or http/json, which is what sockscope speaks"],
-    ["OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "json", "http/protobuf or http/json, which is what sockscope speaks"],
+    ["OTEL_EXPORTER_OTLP_PROTOCOL", "http", "http/protobuf, http/json or grpc"],
+    ["OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "json", "http/protobuf, http/json or grpc"],
+    ["OTEL_EXPORTER_OTLP_INSECURE", "yes", "true or false"],
     ["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://secret:secret@h", url],
     ["OTEL_EXPORTER_OTLP_ENDPOINT", "h:4318", `${url}, to which /v1/metrics is appended`],
     ["OTEL_EXPORTER_OTLP_HEADERS", "secret", pairs],

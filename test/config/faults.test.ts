@@ -67,6 +67,19 @@ const faults: Readonly<Record<string, readonly string[]>> = {
     "13:7: export.otlp.headers.x-team: is in the map twice: case does not matter in the name of a header",
     "14:25: export.prometheus.listen: the port must be a whole number from 0 to 65535",
   ],
+  "bad-grpc.yaml": [
+    "3:17: export.otlp[0].endpoint: must end with the port for grpc, which has a path of its own, as in http://localhost:4317",
+    "5:25: export.otlp[1].metrics_endpoint: must end with the port for grpc, which has a path of its own, as in http://localhost:4317",
+    "8:9: export.otlp[1].headers.te: is a header that gRPC keeps to itself",
+    "9:9: export.otlp[1].headers.grpc-timeout: is a header that gRPC keeps to itself",
+    "10:9: export.otlp[1].headers.Host: is a header that gRPC keeps to itself",
+    "11:9: export.otlp[1].headers.trace-bin: is for bytes, by its end -bin, and sockscope sends text only",
+    '12:9: export.otlp[1].headers["x~y"]: is not a name of gRPC metadata: letters, digits, -, _ and . are allowed',
+    "13:17: export.otlp[1].headers.x-name: must be printable ASCII for grpc",
+    "14:17: export.otlp[2].endpoint: must be an http:// or https:// URL, as in http://localhost:4318",
+    "17:7: export.otlp[3].tls: is for https:// only, and the endpoint is an http:// one (the default): write https://, or remove tls",
+    "19:17: export.otlp[4].endpoint: is that of export.otlp[3], with the same headers: every metric would arrive twice",
+  ],
   "bad-list.yaml": ["1:1: must be a map of keys"],
   "bad-lists.yaml": [
     "2:14: sockets.protocols: must name at least one protocol; write sockets: off to read none",
@@ -381,10 +394,6 @@ const faults: Readonly<Record<string, readonly string[]>> = {
   "bad-unbuilt-lists.yaml": [
     '1:42: sockets.group_by[1]: "sockscope.netns" is not supported by this version of sockscope: remove it, one network namespace is read',
     "5:7: export.otlp[0].tls: is for https:// only, and the endpoint is an http:// one: write https://, or remove tls",
-    '6:17: export.otlp[1].protocol: "grpc" is not supported by this version of sockscope: use http/protobuf',
-  ],
-  "bad-unbuilt-values.yaml": [
-    '4:21: export.otlp.protocol: "grpc" is not supported by this version of sockscope: use http/protobuf',
   ],
   "bad-unknown-keys.yaml": [
     '1:1: colection: unknown key "colection", did you mean "collection"? allowed: collection, resource, paths, networks, probes, sockets, host, export',

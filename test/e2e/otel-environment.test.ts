@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { cleanEnvironment, configFile, root, sockscope, startAgent } from "../kit/agent.ts";
+import { startGrpcReceiver } from "../kit/grpc-receiver.ts";
 import { closedPort } from "../kit/loopback.ts";
 import { attributesOf, startOtlpReceiver } from "../kit/otlp-receiver.ts";
 
@@ -66,6 +67,34 @@ describe("an agent with OTEL_CONFIG_FILE", () => {
     agent.child.kill("SIGHUP");
     await after.until((requests) => requests.length > 1);
     expect(after.requests[0]?.headers["x-named"]).toBe("second");
+    expect(await agent.stop()).toEqual({ code: 0, signal: null });
+    expect(agent.raw.join("\n")).not.toContain("s3cr3t");
+  });
+
+  test("sends by gRPC where it says so, and without TLS where that is said", async () => {
+    await using to = await startGrpcReceiver();
+    using declared = declarativeFile(`
+resource: { attributes: [{ name: service.name, value: declared }] }
+meter_provider:
+  readers:
+    - periodic:
+        interval: 300
+        exporter:
+          otlp_grpc:
+            endpoint: 127.0.0.1:${to.port}
+            tls: { insecure: true }
+            headers: [{ name: X-Token, value: "\${TOKEN}" }]
+            compression: zstd
+`);
+    using file = configFile("sockets: off");
+    await using agent = startAgent(file.path, { OTEL_CONFIG_FILE: declared.path, TOKEN: "s3cr3t" });
+    await to.until(({ length }) => length >= 2, 15_000);
+    expect(to.points().map(({ name }) => name)).toContain("sockscope.sockstat.used");
+    for (const { headers, message } of to.requests) {
+      expect(headers).toMatchObject({ "x-token": "s3cr3t", "grpc-encoding": "zstd" });
+      const { resource } = message.resourceMetrics?.[0] ?? {};
+      expect(attributesOf(resource?.attributes)).toMatchObject({ "service.name": "declared" });
+    }
     expect(await agent.stop()).toEqual({ code: 0, signal: null });
     expect(agent.raw.join("\n")).not.toContain("s3cr3t");
   });

@@ -3,9 +3,9 @@
 //   headline.ts PEER SOCKETS
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { setFlagsFromString } from "node:v8";
 import { createTelemetry } from "../../../src/export/otel.ts";
-import { createOtlpDestination } from "../../../src/export/otlp-http.ts";
+import { createOtlpDestination } from "../../../src/export/otlp-transport.ts";
+import { keepHeapSmall } from "../../../src/heap.ts";
 import type { Log } from "../../../src/model/log.ts";
 import { median } from "../../bars.ts";
 import { costOf, cpuOf, createPipeline, requestsOf, result } from "../../sockets/inside/pipeline.ts";
@@ -14,7 +14,7 @@ import { destinationOf, resource } from "../load.ts";
 const [peer = "", sockets = "0"] = process.argv.slice(2);
 const rounds = 7;
 
-setFlagsFromString("--optimize-for-size");
+keepHeapSmall();
 const log: Log = (_level, message) => void process.stderr.write(`${message}\n`);
 const sink = spawn(process.execPath, [new URL("sink.ts", import.meta.url).pathname], {
   stdio: ["pipe", "pipe", "inherit"],

@@ -1,10 +1,10 @@
 // The agent's whole path: columns, the reader, the encoder, the queue and the sender.
 //   ours.ts URL COMPRESSION
-import { setFlagsFromString } from "node:v8";
 import { inSlices } from "../../../src/collect/reading.ts";
 import { createTelemetry } from "../../../src/export/otel.ts";
-import { createOtlpDestination } from "../../../src/export/otlp-http.ts";
+import { createOtlpDestination } from "../../../src/export/otlp-transport.ts";
 import { mapLargeBuffers } from "../../../src/kernel/allocator.ts";
+import { keepHeapSmall } from "../../../src/heap.ts";
 import { loadLibc } from "../../../src/kernel/libc.ts";
 import type { Log } from "../../../src/model/log.ts";
 import { createFlows, destinationOf, resource } from "../load.ts";
@@ -15,7 +15,7 @@ const compression = wanted === "gzip" || wanted === "zstd" ? wanted : "none";
 const exports = 10;
 
 // As the agent's main.ts and core.ts do.
-setFlagsFromString("--optimize-for-size");
+keepHeapSmall();
 mapLargeBuffers(loadLibc());
 
 const log: Log = (_level, message) => void process.stderr.write(`${message}\n`);

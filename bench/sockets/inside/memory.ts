@@ -1,13 +1,13 @@
 // Runs in the namespace of memory.ts: its memory without sockets, then, after the bench has opened them, with them.
 //   memory.ts PEER GROUP_BY SOCKETS
 import { setTimeout } from "node:timers/promises";
-import { setFlagsFromString } from "node:v8";
 import { encodeRequests } from "../../../src/export/otlp-protobuf.ts";
+import { keepHeapSmall } from "../../../src/heap.ts";
 import type { Grouping } from "../../../src/model/config.ts";
 import { createPipeline, peakMemory, requestsOf, result } from "./pipeline.ts";
 
 // As the agent's main.ts does.
-setFlagsFromString("--optimize-for-size");
+keepHeapSmall();
 
 const [, groupBy = "endpoint", sockets = "0"] = process.argv.slice(2);
 const collections = 20;
