@@ -20,6 +20,12 @@ const listed = (names: readonly string[]): string => names.join(", ").replace(/,
 
 const same = (one: unknown, other: unknown): boolean => JSON.stringify(one) === JSON.stringify(other);
 
+/** What a change of which needs other sources; the series of probes, which `compat` also names, do not. */
+const sourcesOf = ({ sockets, networks, host, paths, compat }: Config) => {
+  const { telegraf, ssExporter, sockstat } = compat;
+  return { sockets, networks, host, paths, telegraf, ssExporter, sockstat };
+};
+
 export type Agent = {
   /** Puts a new configuration in force. What needs a restart keeps its value, and the log says so. */
   reload(config: Config): Promise<void>;
@@ -68,8 +74,10 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
     };
   };
 
+  const hasHealth = (): boolean => config.compat.ssExporter !== undefined;
+
   const openPage = ({ export: { prometheus } }: Config): Promise<Page> | undefined =>
-    prometheus && createPage({ ...prometheus, snapshot: () => latest?.snapshot, health, log });
+    prometheus && createPage({ ...prometheus, snapshot: () => latest?.snapshot, health, hasHealth, log });
 
   const consume = async (snapshot: Snapshot): Promise<void> => {
     latest = { snapshot, at: now() };
@@ -164,8 +172,8 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
       asked = next;
       const old = config;
       config = { ...next, collection: old.collection, resource: old.resource };
-      const sourceKeys = ["sockets", "networks", "host", "paths"] as const;
-      if (sourceKeys.some((key) => !same(old[key], config[key]))) await core.setSources(config);
+      core.probes.setCompat(config.compat);
+      if (!same(sourcesOf(old), sourcesOf(config))) await core.setSources(config);
       destinations.replace(config.export.otlp, AbortSignal.timeout(farewellMs), core.lockFile);
       if (!same(old.export.file, config.export.file)) await setFile(config);
       if (old.export.console !== config.export.console) await setConsole(config);

@@ -99,12 +99,12 @@ export const createParts = ({ config, log, record }: PartsOptions): Parts => {
     closeOld();
   };
 
-  const setHost = async ({ sockets, paths, host }: Config): Promise<void> => {
+  const setHost = async ({ sockets, paths, host, compat }: Config): Promise<void> => {
     const timeWait = sockets !== "off" && sockets.protocols.includes("tcp") && sockets.timeWait === "sockstat";
-    const wanted = platform() === "linux" && (host.sockstat || timeWait);
+    const wanted = platform() === "linux" && (host.sockstat || timeWait || compat.sockstat);
     const pageSize = libc === undefined ? undefined : Number(libc.func("int getpagesize()")());
     const settings = { proc: paths.proc, read: readProcFile, pageSize, sockstat: host.sockstat, timeWait, log };
-    await ticker.replace("host", wanted ? createHostPart(settings) : undefined);
+    await ticker.replace("host", wanted ? createHostPart({ ...settings, compat: compat.sockstat }) : undefined);
   };
 
   return {
@@ -114,6 +114,7 @@ export const createParts = ({ config, log, record }: PartsOptions): Parts => {
     readyToProbe: () => probeSockets.ready(),
     run: async (target, signal) => note(target, await runProbe(target, deps, signal)),
     setSources: async (next) => {
+      probes.setCompat(next.compat);
       await setSockets(next);
       await setHost(next);
     },

@@ -1,9 +1,12 @@
-import { platform } from "node:os";
+import { hostname, platform } from "node:os";
 import { createHostNames } from "./collect/hosts.ts";
 import { createOwners, type OwnersPart } from "./collect/owners.ts";
 import { createSocketsPart, type SocketsOptions, type SocketsPart } from "./collect/sockets.ts";
+import { ssExporterFields } from "./fold/compat/ss-exporter.ts";
+import { telegrafFields } from "./fold/compat/telegraf.ts";
 import { flowFields } from "./fold/flow-columns.ts";
 import { createGrouping } from "./fold/flow-group.ts";
+import { createDeviceName } from "./kernel/device-name.ts";
 import { createCgroups, isUnified } from "./kernel/cgroups.ts";
 import { subscribeDestroyEvents } from "./kernel/destroy-events.ts";
 import type { Libc } from "./kernel/libc.ts";
@@ -13,7 +16,7 @@ import { createProcSockets } from "./kernel/proc-sockets.ts";
 import { createProcesses } from "./kernel/processes.ts";
 import { createSocketSource } from "./kernel/socket-source.ts";
 import { createSsCommand } from "./kernel/ss-command.ts";
-import type { Config, SocketsConfig } from "./model/config.ts";
+import type { CompatConfig, Config, SocketsConfig } from "./model/config.ts";
 import { SourceError } from "./model/errors.ts";
 import type { Log } from "./model/log.ts";
 import type { ReadSockets, Resolve, SocketBackend, SocketReader } from "./model/sources.ts";
@@ -48,6 +51,7 @@ const sockDiagOf =
 const socketSource = (
   libc: Libc | undefined,
   config: SocketsConfig,
+  compat: CompatConfig,
   selector: Selector,
   proc: string,
   log: Log,
@@ -60,7 +64,12 @@ const socketSource = (
       close: () => undefined,
     };
   const { source, protocols, metrics, groupBy, timeWait } = config;
-  const plan = planTcpInfo(flowFields(metrics));
+  const plan = planTcpInfo([
+    ...flowFields(metrics),
+    ...(compat.telegraf === undefined ? [] : telegrafFields(compat.telegraf)),
+    ...(compat.ssExporter === undefined ? [] : ssExporterFields(compat.ssExporter)),
+  ]);
+  const connectedUdp = compat.telegraf?.protocols.includes("udp") === true;
   const { needsCongestion } = createGrouping(groupBy);
   const options: DumpOptions = {
     plan,
@@ -68,13 +77,15 @@ const socketSource = (
     timeWait: timeWait === "dump",
     program: selector.program,
     states: selector.states(),
+    connectedUdp,
+    unixPeers: compat.telegraf?.protocols.includes("unix") === true,
   };
   const reader = createSocketSource({
     source,
     protocols,
     netlink: libc === undefined ? "the C library cannot be called" : sockDiagOf(libc, options),
-    ss: createSsCommand({ proc, readFile: readProcFile, path: process.env["PATH"] ?? "" }),
-    proc: createProcSockets(proc),
+    ss: createSsCommand({ proc, readFile: readProcFile, path: process.env["PATH"] ?? "", connectedUdp }),
+    proc: createProcSockets(proc, connectedUdp),
     log,
   });
   // Events tell a socket by its cookie, which texts do not always have.
@@ -95,6 +106,7 @@ const socketSource = (
 /** Owners of sockets, as far as the grouping and the selection ask for them. */
 const ownersOf = (
   { groupBy }: SocketsConfig,
+  { ssExporter }: CompatConfig,
   selector: Selector,
   paths: Config["paths"],
   log: Log,
@@ -103,7 +115,8 @@ const ownersOf = (
   const needsCgroup = grouping.needsCgroup || selector.needsCgroup;
   // Where the sockets' own cgroups say nothing, their processes' do.
   const byProcess = needsCgroup && !isUnified(paths.cgroup);
-  const needsProcess = grouping.needsProcess || selector.needsProcess || byProcess;
+  const condensed = ssExporter?.labelFolding === "pid_condensed";
+  const needsProcess = grouping.needsProcess || selector.needsProcess || byProcess || condensed;
   if (platform() !== "linux" || !(needsProcess || needsCgroup)) return undefined;
   return createOwners({
     cgroups: createCgroups({ root: paths.cgroup, log }),
@@ -132,22 +145,30 @@ export type SocketsComposition = {
 /** The part that reads sockets, with all that it reads them by; `close` ends what it holds open. */
 export const composeSockets = async (composition: SocketsComposition): Promise<SocketsPart> => {
   const { libc, config, sockets, resolve, now, log } = composition;
-  const { paths, networks } = config;
+  const { paths, networks, compat } = config;
   const selector = createSelector(sockets.select);
   const { hosts, setHost } = selector;
   const hostNames = hosts.length > 0 ? createHostNames({ hosts, resolve, setHost, now, log }) : undefined;
   // A connection that is selected only after the first dump would count as one that began after it.
   hostNames?.refresh(new AbortController().signal);
   await hostNames?.settled();
-  const { read, subscribe, readTcp, close } = socketSource(libc, sockets, selector, paths.proc, log);
+  const { read, subscribe, readTcp, close } = socketSource(libc, sockets, compat, selector, paths.proc, log);
   const part = createSocketsPart({
     config: sockets,
     read,
     subscribe,
     readTcp,
-    owners: ownersOf(sockets, selector, paths, log),
+    owners: ownersOf(sockets, compat, selector, paths, log),
     selector,
     networks,
+    compat: {
+      telegraf: compat.telegraf && {
+        ...compat.telegraf,
+        host: String(config.resource.attributes["host.name"] ?? hostname()),
+        deviceName: createDeviceName(libc),
+      },
+      ssExporter: compat.ssExporter,
+    },
     hostNames,
     ephemeral: await readEphemeralPorts(paths.proc),
     now,

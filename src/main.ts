@@ -3,7 +3,7 @@ import { startAgent } from "./agent.ts";
 import { type Command, helpText, parseCommand } from "./cli.ts";
 import { logLevelIn } from "./config/environment.ts";
 import { renderEffective } from "./config/effective.ts";
-import { loadConfig } from "./config/load.ts";
+import { loadConfig, readNamed } from "./config/load.ts";
 import { adHocTarget } from "./config/ad-hoc.ts";
 import { watchTargets } from "./config/watch.ts";
 import { createLog } from "./export/log.ts";
@@ -13,6 +13,7 @@ import { createProbeSummary } from "./export/probe-summary.ts";
 import { renderPrometheus } from "./export/prometheus-text.ts";
 import { renderTable } from "./export/table.ts";
 import { keepHeapSmall } from "./heap.ts";
+import { migrate, migrateSockstat, translate } from "./migrate/migrate.ts";
 import { renderMetricsDocs, renderMetricsJson } from "./metrics/docs.ts";
 import type { Snapshot } from "./model/columns.ts";
 import type { Config } from "./model/config.ts";
@@ -52,8 +53,12 @@ const stopSignal = (): Promise<NodeJS.Signals> =>
     }
   });
 
+/** Of another tool's file, too. */
+const loadFor = ({ config, listen }: Pick<CommandOf<"run">, "config"> & Partial<CommandOf<"run">>) =>
+  loadConfig({ file: config, env: process.env, listen, translate });
+
 const run = async (command: CommandOf<"run">): Promise<number> => {
-  const load = () => loadConfig({ file: command.config, env: process.env });
+  const load = () => loadFor(command);
   const loaded = await load();
   const { config, notes, file, logLevel } = loaded;
   const log = logOf(command, logLevel);
@@ -85,7 +90,7 @@ const run = async (command: CommandOf<"run">): Promise<number> => {
 };
 
 const once = async (command: CommandOf<"once">): Promise<number> => {
-  const { config, notes, file, logLevel } = await loadConfig({ file: command.config, env: process.env });
+  const { config, notes, file, logLevel } = await loadFor({ config: command.config });
   const log = logOf(command, logLevel);
   for (const note of notes) log("info", note);
   const snapshot = await collectOnce({ config, file, version, log }, command.forMs);
@@ -111,9 +116,15 @@ const renderSnapshot = (snapshot: Snapshot, format: CommandOf<"once">["format"])
 };
 
 const check = async (command: CommandOf<"check">): Promise<number> => {
-  const { config, notes, file } = await loadConfig({ file: command.config, env: process.env });
+  const { config, notes, file } = await loadFor({ config: command.config, listen: command.listen });
   for (const note of notes) process.stderr.write(`${note}\n`);
   print(command.print ? renderEffective(config) : `${file}: valid`);
+  return 0;
+};
+
+const migrateFile = async ({ file, from }: CommandOf<"migrate">): Promise<number> => {
+  const kind = from === "sockstat" ? undefined : from;
+  print(file === undefined ? migrateSockstat() : migrate(await readNamed(file, "named by migrate"), kind));
   return 0;
 };
 
@@ -156,6 +167,8 @@ const execute = async (command: Command): Promise<number> => {
       return check(command);
     case "probe":
       return probe(command);
+    case "migrate":
+      return migrateFile(command);
     case "metrics":
       print(command.format === "json" ? renderMetricsJson() : renderMetricsDocs());
       return 0;

@@ -26,6 +26,7 @@ const rules: Readonly<Record<string, Rule>> = {
   "config/output-files": { imports: ["model", "text"], pure: false },
   "config/library": { imports: ["model", "text"], pure: false },
   "config/watch": { imports: ["model", "text"], pure: false },
+  migrate: { imports: ["model", "text", "config"], pure: true },
   kernel: { imports: ["model", "netlink", "text"], pure: false },
   tls: { imports: ["model"], pure: false },
   probe: { imports: ["model", "text", "tls"], pure: false },
@@ -65,8 +66,11 @@ const rules: Readonly<Record<string, Rule>> = {
   library: { imports: ["model", "config", "export", "core-parts", "core-probing", "version"], pure: false },
   heap: { imports: [], pure: false },
   commands: { imports: ["model"], pure: true },
-  cli: { imports: ["model", "commands", "text"], pure: true },
-  main: { imports: ["model", "metrics", "config", "export", "agent", "once", "cli", "heap", "version"], pure: false },
+  cli: { imports: ["model", "commands", "text", "config"], pure: true },
+  main: {
+    imports: ["model", "metrics", "config", "migrate", "export", "agent", "once", "cli", "heap", "version"],
+    pure: false,
+  },
 };
 
 /** Packages and modules with one home each. */
@@ -77,8 +81,9 @@ const homes: readonly { readonly module: RegExp; readonly home: RegExp }[] = [
   { module: /^@opentelemetry\//, home: /^export\/(otel|instruments|producer|metric-data|diag-log)$/ },
   { module: /^node:http2$/, home: /^export\/otlp-grpc(-call)?$/ },
   { module: /^undici$/, home: /^export\/otlp-(http|dial)$/ },
-  { module: /^zod$/, home: /^config\// },
-  { module: /^yaml$/, home: /^config\/document$/ },
+  { module: /^zod$/, home: /^(config|migrate)\// },
+  { module: /^yaml$/, home: /^(config\/document|migrate\/draft)$/ },
+  { module: /^toml-eslint-parser$/, home: /^migrate\/toml$/ },
   { module: /^re2js$/, home: /^text\/pattern$/ },
 ];
 
@@ -158,7 +163,7 @@ describe("layers", () => {
     expect(faultsOf("text/sockstat", 'import { readFileSync } from "node:fs";')).toHaveLength(1);
   });
 
-  test.each(["koffi", "node:child_process", "@opentelemetry/api", "zod", "yaml", "undici"])(
+  test.each(["koffi", "node:child_process", "@opentelemetry/api", "zod", "yaml", "undici", "toml-eslint-parser"])(
     "%s outside its home is found",
     (module) => {
       expect(faultsOf("collect/tick", `import { x } from "${module}";`)).toHaveLength(1);

@@ -1,9 +1,10 @@
+import { createSockstatSeries } from "../fold/compat/sockstat.ts";
 import type { AttributeName } from "../metrics/catalogue.ts";
 import type { Observation, ObservedMetric } from "../metrics/observation.ts";
 import type { Log } from "../model/log.ts";
 import type { ReadProcFile } from "../model/sources.ts";
 import { parseSockstat, type Sockstat } from "../text/sockstat.ts";
-import type { Part } from "./reading.ts";
+import { inSlices, type Part } from "./reading.ts";
 
 export type HostOptions = {
   /** Mount point of procfs. */
@@ -15,6 +16,8 @@ export type HostOptions = {
   readonly sockstat: boolean;
   /** Whether the TIME_WAIT sockets of the connection count come from here. */
   readonly timeWait: boolean;
+  /** Whether there are the series of `compat: [sockstat]`. */
+  readonly compat?: boolean;
   readonly log: Log;
 };
 
@@ -75,7 +78,8 @@ const sockstatObservations = ({ values }: Sockstat, pageSize: number | undefined
 
 /** Reads sockstat and sockstat6 once a tick. A file that is not there (IPv6 is off) has no figures; both missing is a failure. */
 export const createHostPart = (options: HostOptions): Part => {
-  const { proc, read, pageSize, sockstat, timeWait, log } = options;
+  const { proc, read, pageSize, sockstat, timeWait, compat, log } = options;
+  const series = compat === true ? createSockstatSeries() : undefined;
   const source = { "sockscope.agent.source": "sockstat" } as const;
   let failure: string | undefined;
   let errors = 0;
@@ -119,8 +123,9 @@ export const createHostPart = (options: HostOptions): Part => {
         { metric: "sockscope.agent.source.errors", value: errors, attributes: source },
         { metric: "sockscope.agent.rows.skipped", value: skipped, attributes: source },
       );
-      return { columns: [], observations };
+      series?.record(first.status === "fulfilled" ? first.value?.values : undefined, pageSize);
+      return { columns: series === undefined ? [] : await inSlices(series.collect()), observations };
     },
-    end: () => Promise.resolve([]),
+    end: async () => (series === undefined ? [] : inSlices(series.collect(true))),
   };
 };

@@ -1,13 +1,22 @@
+import { createSsExporter, foldSsExporter, type SsExporter } from "../fold/compat/ss-exporter.ts";
+import {
+  createTelegraf,
+  foldTelegraf,
+  isShown,
+  restartTelegraf,
+  type Telegraf,
+  type TelegrafOptions,
+} from "../fold/compat/telegraf.ts";
 import { type Bound, createListeners, createUdpPorts, foldBound } from "../fold/bound.ts";
 import { rttOf } from "../fold/flow-columns.ts";
 import type { FlowFacts } from "../fold/flow-group.ts";
-import { createFlows } from "../fold/flow-state.ts";
+import { createFlows, type Flows } from "../fold/flow-state.ts";
 import { closeBatch, openBatch } from "../fold/flow-values.ts";
 import { foldFlow, letWait } from "../fold/flows.ts";
 import { addRtt, createRttHistogram } from "../fold/rtt.ts";
 import { countSocket, createSocketCounts, restartSocketCounts } from "../fold/socket-counts.ts";
 import { countState, resetStates, type StateCounts } from "../fold/states.ts";
-import type { NamedNetworks, SocketsConfig } from "../model/config.ts";
+import type { NamedNetworks, SocketsConfig, SsExporterConfig } from "../model/config.ts";
 import type { Owners } from "../model/owner.ts";
 import { protocolIndex, type SocketBatch, type SocketProtocol, socketProtocols } from "../model/socket.ts";
 import { isIpv4, local, peer } from "../netlink/address.ts";
@@ -84,6 +93,12 @@ const ownerFacts = (
   };
 };
 
+/** Other tools' series of sockets. */
+export type SocketsCompat = {
+  readonly telegraf: Omit<TelegrafOptions, "maxSeries"> | undefined;
+  readonly ssExporter: SsExporterConfig | undefined;
+};
+
 export type FoldOptions = {
   readonly config: SocketsConfig;
   /** net.ipv4.ip_local_port_range. */
@@ -93,6 +108,7 @@ export type FoldOptions = {
   readonly selector: Selector;
   /** `networks` of the configuration. */
   readonly networks: readonly NamedNetworks[];
+  readonly compat?: SocketsCompat;
 };
 
 /** The name of the smallest network that the peer is in. */
@@ -107,9 +123,14 @@ const createNetworkNames = (named: readonly NamedNetworks[]): FlowFacts["peerNet
 export type SocketFold = ReturnType<typeof createSocketFold>;
 
 /** Everything that sockets are folded into. */
-export const createSocketFold = ({ config, ephemeral, owners, selector, networks }: FoldOptions) => {
+export const createSocketFold = ({ config, ephemeral, owners, selector, networks, compat }: FoldOptions) => {
   const listening = createListening();
   const flows = createFlows(config);
+  const ssExporter: SsExporter | undefined = compat?.ssExporter && createSsExporter(compat.ssExporter, config);
+  const telegraf: Telegraf | undefined =
+    compat?.telegraf && createTelegraf({ ...compat.telegraf, maxSeries: config.maxGroups });
+  /** Those of `sockets.group_by` first. */
+  const allFlows: readonly Flows[] = ssExporter === undefined ? [flows] : [flows, ssExporter.flows];
   const needs: Needs = owners?.wanted ?? { process: false, cgroup: false };
   const known = ownerFacts(owners ?? noOwners, needs, listening);
   const ownerOf: OwnerOf = (batch, row) => ({ process: known.process(batch, row), cgroup: known.cgroup(batch, row) });
@@ -122,6 +143,9 @@ export const createSocketFold = ({ config, ephemeral, owners, selector, networks
   };
   return {
     flows,
+    allFlows,
+    ssExporter,
+    telegraf,
     needs,
     listening,
     facts,
@@ -168,6 +192,7 @@ const foldTcp = (fold: SocketFold, counts: StateCounts, batch: SocketBatch, at: 
   const rtt = rttOf(batch, at);
   if (folded === "added" && !Number.isNaN(rtt))
     addRtt(fold.rtt, ipv4, rtt, flows.lastTime === 0 ? flows.time : flows.lastTime);
+  if (fold.ssExporter !== undefined) foldSsExporter(fold.ssExporter, batch, at, facts);
 };
 
 /** Sockets that are neither TCP nor UDP: counted, and the queues of unix listeners. */
@@ -181,37 +206,55 @@ const foldOther = (fold: SocketFold, batch: SocketBatch, at: number): void => {
 export const restartFold = (fold: SocketFold, counts: StateCounts, protocol: SocketProtocol): void => {
   fold.dumped[protocolIndex[protocol]] = 0;
   restartSocketCounts(fold.socketCounts, protocol);
+  if (fold.telegraf !== undefined) restartTelegraf(fold.telegraf, protocol);
   if (protocol !== "tcp") return;
   resetStates(counts);
   if (fold.flows.waiting !== undefined) letWait(fold.flows);
 };
 
+const openAll = ({ allFlows }: SocketFold, batch: SocketBatch): void => {
+  for (const flows of allFlows) openBatch(flows, batch);
+};
+
+const closeAll = ({ allFlows }: SocketFold, batch: SocketBatch): void => {
+  for (const flows of allFlows) closeBatch(flows, batch);
+};
+
 /** Adds flows that have waited for their owners, all of them in one batch. */
 export const foldWaiting = (fold: SocketFold, counts: StateCounts, batch: SocketBatch): void => {
-  openBatch(fold.flows, batch);
+  openAll(fold, batch);
   for (let at = 0; at < batch.length; at++) foldTcp(fold, counts, batch, at);
-  closeBatch(fold.flows, batch);
+  closeAll(fold, batch);
+};
+
+const foldShown = (telegraf: Telegraf, { facts }: SocketFold, batch: SocketBatch): void => {
+  for (let at = 0; at < batch.length; at++)
+    if (isShown(telegraf, batch, at) && facts.admit(batch, at, "dump") === "yes") foldTelegraf(telegraf, batch, at);
 };
 
 /** Adds the sockets of one batch of a dump. */
 export const foldBatch = (fold: SocketFold, counts: StateCounts, batch: SocketBatch): void => {
-  openBatch(fold.flows, batch);
+  openAll(fold, batch);
   for (let at = 0; at < batch.length; at++) {
     const protocol = batch.protocol[at] as number;
     fold.dumped[protocol] = (fold.dumped[protocol] as number) + 1;
     if (protocol === protocolIndex.tcp) foldTcp(fold, counts, batch, at);
-    else if (protocol === protocolIndex.udp) foldInto(fold, fold.udpPorts, batch, at);
-    else foldOther(fold, batch, at);
+    else if (protocol !== protocolIndex.udp) foldOther(fold, batch, at);
+    // A connected one is no bound port, and is read for another tool's series only.
+    else if (batch.state[at] !== TCP_ESTABLISHED) foldInto(fold, fold.udpPorts, batch, at);
   }
-  closeBatch(fold.flows, batch);
+  closeAll(fold, batch);
+  if (fold.telegraf !== undefined) foldShown(fold.telegraf, fold, batch);
 };
 
 /** Adds what the flows of a dump between two ticks have counted; what a tick samples and counts is the tick's. */
 export const resyncBatch = (fold: SocketFold, batch: SocketBatch): void => {
-  openBatch(fold.flows, batch);
+  openAll(fold, batch);
+  const { flows, ssExporter, facts } = fold;
   for (let at = 0; at < batch.length; at++) {
     if (batch.state[at] === TCP_LISTEN) addListener(fold, batch, at);
-    else if (isFlow(batch, at)) foldFlow(fold.flows, batch, at, fold.facts);
+    else if (isFlow(batch, at) && foldFlow(flows, batch, at, facts) !== "left" && ssExporter !== undefined)
+      foldFlow(ssExporter.flows, batch, at, facts);
   }
 };
 

@@ -1,4 +1,6 @@
 import { setImmediate } from "node:timers/promises";
+import { collectSsExporter } from "../fold/compat/ss-exporter.ts";
+import { beginTelegraf, collectTelegraf, countTelegraf, settleTelegraf } from "../fold/compat/telegraf.ts";
 import { abandonBound, beginBound, type Bound, collectBound, countBound, settleBound } from "../fold/bound.ts";
 import type { FlowFacts } from "../fold/flow-group.ts";
 import {
@@ -20,6 +22,7 @@ import {
   settleSocketCounts,
 } from "../fold/socket-counts.ts";
 import { allStates, createStateCounts, dumpedStates, type StateCounts } from "../fold/states.ts";
+import type { attributes } from "../metrics/catalogue.ts";
 import type { Observation } from "../metrics/observation.ts";
 import type { MetricColumns } from "../model/columns.ts";
 import type { NamedNetworks, SocketsConfig } from "../model/config.ts";
@@ -40,6 +43,7 @@ import {
   restartFold,
   resyncBatch,
   type SocketFold,
+  type SocketsCompat,
 } from "./socket-fold.ts";
 import { createSocketResync } from "./socket-resync.ts";
 
@@ -55,6 +59,7 @@ export type SocketsOptions = {
   readonly selector: Selector;
   /** `networks` of the configuration. */
   readonly networks: readonly NamedNetworks[];
+  readonly compat?: SocketsCompat;
   /** The names that the selection asks for; undefined where it names none. */
   readonly hostNames: HostNames | undefined;
   /** net.ipv4.ip_local_port_range. */
@@ -75,15 +80,25 @@ const stateObservations = (counts: StateCounts, { timeWait }: SocketsConfig): Ob
     })),
   );
 
-const budgetObservations = ({ flows, listeners, udpPorts }: SocketFold): Observation[] => {
-  const budgets = { groups: countGroups(flows), listeners: countBound(listeners), udp_ports: countBound(udpPorts) };
-  return (Object.keys(budgets) as (keyof typeof budgets)[]).flatMap((series): Observation[] => {
-    const attributes = { "sockscope.series": series };
-    return [
-      { metric: "sockscope.agent.groups", value: budgets[series].own, attributes },
-      { metric: "sockscope.agent.groups.overflowed", value: budgets[series].overflowed, attributes },
-    ];
-  });
+type Budget = (typeof attributes)["sockscope.series"]["values"][number];
+
+const budgetObservations = ({ flows, listeners, udpPorts, telegraf, ssExporter }: SocketFold): Observation[] => {
+  const budgets: Partial<Record<Budget, ReturnType<typeof countGroups>>> = {
+    groups: countGroups(flows),
+    listeners: countBound(listeners),
+    udp_ports: countBound(udpPorts),
+    ...(telegraf === undefined ? {} : { telegraf: countTelegraf(telegraf) }),
+    ...(ssExporter === undefined ? {} : { ss_exporter: countGroups(ssExporter.flows) }),
+  };
+  return (Object.entries(budgets) as [Budget, ReturnType<typeof countGroups>][]).flatMap(
+    ([series, { own, overflowed }]): Observation[] => {
+      const attributes = { "sockscope.series": series };
+      return [
+        { metric: "sockscope.agent.groups", value: own, attributes },
+        { metric: "sockscope.agent.groups.overflowed", value: overflowed, attributes },
+      ];
+    },
+  );
 };
 
 /** Reads the kernel's sockets once a tick, folds them, and says once when it cannot. */
@@ -153,7 +168,7 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
       if (looksForOwners !== undefined) letWait(flows);
     };
     const report: DumpReport = { ...emptyReport(), restart: wait };
-    beginResync(flows);
+    for (const each of fold.allFlows) beginResync(each);
     wait();
     try {
       for await (const batch of options.readTcp(signal, report)) resyncBatch(fold, batch);
@@ -162,7 +177,7 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
         if (!signal.aborted) resyncBatch(fold, batch);
       });
     } finally {
-      endResync(flows);
+      for (const each of fold.allFlows) endResync(each);
       skipped += report.skipped;
       retries += report.retries;
     }
@@ -177,7 +192,7 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
         `sockets cannot be read, the other sources go on: ${error instanceof Error ? error.message : String(error)}`,
       );
     failing = true;
-    abandonFlows(fold.flows);
+    for (const flows of fold.allFlows) abandonFlows(flows);
     for (const bound of bounds) abandonBound(bound);
     abandonSocketCounts(fold.socketCounts);
   };
@@ -185,7 +200,8 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
   const settle = async ({ lacking }: DumpReport): Promise<void> => {
     if (failing) log("info", "sockets can be read again");
     failing = false;
-    await inSlices(settleFlows(fold.flows));
+    for (const flows of fold.allFlows) await inSlices(settleFlows(flows));
+    if (fold.telegraf !== undefined) await inSlices(settleTelegraf(fold.telegraf));
     for (const bound of bounds) settleBound(bound);
     settleSocketCounts(fold.socketCounts, lacking);
     fold.listening.nextDump();
@@ -199,6 +215,8 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
       ...(await inSlices(collectBound(fold.udpPorts, absent))),
       ...(await inSlices(collectSocketCounts(fold.socketCounts, absent))),
       ...(rtt === undefined ? [] : [rtt]),
+      ...(fold.telegraf === undefined ? [] : await inSlices(collectTelegraf(fold.telegraf, absent))),
+      ...(fold.ssExporter === undefined ? [] : await inSlices(collectSsExporter(fold.ssExporter, absent))),
     ];
   };
 
@@ -239,7 +257,8 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
       // The dump meets the same failure, and says it.
       if (!(error instanceof SourceError) && !signal.aborted) throw error;
     });
-    beginFlows(fold.flows, time);
+    for (const flows of fold.allFlows) beginFlows(flows, time);
+    if (fold.telegraf !== undefined) beginTelegraf(fold.telegraf);
     for (const bound of bounds) beginBound(bound, time);
     beginSocketCounts(fold.socketCounts, time);
     const observations = await observe(started, signal);

@@ -1,3 +1,4 @@
+import { compat, compatOf } from "./compat.ts";
 import { fillIn } from "./declared.ts";
 import { defaults } from "./defaults.ts";
 import { familyOfRank, type OtlpProtocol } from "../model/config.ts";
@@ -43,6 +44,28 @@ const socketFindings = (value: unknown): Finding[] => {
     });
   };
   return selectFindings(placed("include"), placed("exclude"), read);
+};
+
+/** The series of sockets need the sockets. */
+const compatFindings = (value: unknown, sockets: unknown): Finding[] => {
+  const items = sound(compat, value);
+  const { protocols: named } = mapOf(sockets);
+  const all = named === undefined || named === null ? defaults.sockets.protocols : sound(protocols, named);
+  if (items === undefined || all === undefined) return [];
+  const off = sockets === false || sockets === "off";
+  const read = off ? [] : all;
+  return items.flatMap((item, index) => {
+    const { telegraf, ssExporter } = compatOf([item], read);
+    const at = (message: string, ...deeper: Path): Finding[] => [valueAt(["compat", index, ...deeper], message)];
+    if (telegraf === undefined && ssExporter === undefined) return [];
+    if (off) return at("needs sockets, which are off: leave them on, or remove it");
+    if (ssExporter !== undefined && !read.includes("tcp"))
+      return at("needs tcp among sockets.protocols: add it, or remove this");
+    if (telegraf?.protocols.length === 0) return at("needs a protocol that it knows among sockets.protocols");
+    const missing = telegraf?.protocols.findIndex((protocol) => !read.includes(protocol)) ?? -1;
+    if (missing < 0) return [];
+    return at("is not read: add it to sockets.protocols", "telegraf", "protocols", missing);
+  });
 };
 
 /** `environment` is undefined for one of several destinations, which it says nothing of. */
@@ -149,12 +172,13 @@ const destinationFindings = (value: unknown, environment: Given): Finding[] => {
  * A part with a fault of its own is left out, so that one slip is not reported twice, and all other parts are checked.
  */
 export const crossCheck = (file: unknown, environment: Given): Finding[] => {
-  const { collection: times, networks, sockets, export: destinations } = mapOf(file);
+  const { collection: times, networks, sockets, export: destinations, compat: tools } = mapOf(file);
   return [
     ...collectionFindings(times, environment),
     ...networkFindings(mapOf(networks)),
     ...rankFindings(sockets),
     ...socketFindings(sockets),
     ...destinationFindings(mapOf(destinations)["otlp"], environment),
+    ...compatFindings(tools, sockets),
   ];
 };

@@ -1,4 +1,4 @@
-import type { RetryConfig, SocketsConfig } from "../model/config.ts";
+import { type RetryConfig, type SocketsConfig, type SsExporterConfig, ssExporterMetrics } from "../model/config.ts";
 
 /** What a key that the file does not set stands for. */
 export const defaults = {
@@ -46,5 +46,10 @@ export const defaults = {
   },
   file: { maxMib: 100, maxFiles: 5 },
   console: "table",
+  ssExporter: {
+    labelFolding: "raw_endpoint",
+    metrics: ssExporterMetrics,
+    rttBoundsMs: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000],
+  } satisfies SsExporterConfig,
   listen: { host: "127.0.0.1", port: 9464 },
 } as const;

@@ -24,7 +24,7 @@ import { type Path, pathKey } from "./path.ts";
 import { syntaxFault } from "./syntax.ts";
 
 type Walk = {
-  readonly env: Env;
+  readonly env: Env | undefined;
   readonly substitute: Substitute;
   readonly lines: LineCounter;
   /** What each alias stands for: the value with the last anchor of that name before it. */
@@ -82,7 +82,7 @@ const readScalar = (walk: Walk, scalar: Scalar, path: Path): unknown => {
   if (value === null || typeof value === "number" || typeof value === "boolean") return value;
   if (typeof value !== "string")
     return refuse(walk, scalar, path, "must be text, a number, true or false: remove the tag");
-  const substituted = walk.substitute(value, walk.env);
+  const substituted = walk.env && walk.substitute(value, walk.env);
   if (substituted === undefined) return value;
   if (isFault(substituted)) return refuse(walk, scalar, path, substituted.fault);
   const plain = substituted.whole ? readPlain(substituted.text) : undefined;
@@ -273,12 +273,12 @@ export type Reading<T> = {
 
 /**
  * Reads YAML or JSON by the schema that its value chooses; `empty` is what is said of a text that holds nothing, and
- * `replace` has the rules of references.
- * No message holds a value that may be a secret.
+ * `replace` has the rules of references; without `env` one is text like any other. No message holds a value that may be a
+ * secret.
  */
 export const readDocument = <T>(
   { file, text }: Source,
-  env: Env,
+  env: Env | undefined,
   schemaOf: (value: unknown) => z.ZodType<T>,
   empty: string,
   replace: Substitute = substitute,

@@ -1,5 +1,6 @@
 import { formatAddress, formatNetwork } from "../model/address.ts";
 import {
+  type CompatConfig,
   type Config,
   type FileConfig,
   flowFamilies,
@@ -7,6 +8,7 @@ import {
   type PortRange,
   type PrometheusConfig,
   type SelectEntry,
+  ssExporterMetrics,
 } from "../model/config.ts";
 import type { Step, Target, TlsOptions } from "../model/target.ts";
 import { formatDuration } from "../text/duration.ts";
@@ -52,6 +54,7 @@ const targetIn = (target: Target): YamlMap => ({
   timeout: formatDuration(target.timeoutMs),
   attempts: target.attempts,
   attributes: target.attributes,
+  ...(target.compat === undefined ? {} : { compat: given(target.compat) }),
   ...("tls" in target && target.tls !== undefined ? { tls: tlsIn(target.tls) } : {}),
   ...("steps" in target ? stepsIn(target.steps) : {}),
   ...("send" in target ? messageIn(target) : {}),
@@ -68,14 +71,14 @@ const targetIn = (target: Target): YamlMap => ({
 
 const portsIn = ({ from, to }: PortRange): number | string => (from === to ? from : `${from}-${to}`);
 
-const entryIn = ({ side, ...entry }: SelectEntry): YamlMap => {
+const entryIn = ({ side, portSide, ...entry }: SelectEntry): YamlMap => {
   const written = {
     ...entry,
     ports: entry.ports?.map(portsIn),
     addresses: entry.addresses?.map(({ words }) => formatAddress(words)),
     networks: entry.networks?.map(formatNetwork),
   };
-  return given(endKeys.some((key) => written[key] !== undefined) ? { ...written, side } : written);
+  return given(endKeys.some((key) => written[key] !== undefined) ? { ...written, side, port_side: portSide } : written);
 };
 
 const otlpIn = ({
@@ -123,9 +126,29 @@ const fileIn = ({ path, maxBytes, maxFiles }: FileConfig): YamlMap => ({
   max_files: maxFiles,
 });
 
+const compatIn = ({ datakit, telegraf, ssExporter, sockstat, connectionStatus }: CompatConfig): YamlMap[] => [
+  ...(datakit ? [{ datakit: {} }] : []),
+  ...(telegraf === undefined ? [] : [{ telegraf: { protocols: telegraf.protocols } }]),
+  ...(ssExporter === undefined
+    ? []
+    : [
+        {
+          ss_exporter: {
+            label_folding: ssExporter.labelFolding,
+            metrics: Object.fromEntries(
+              ssExporterMetrics.map((name) => [name, onOff(ssExporter.metrics.includes(name))]),
+            ),
+            rtt_histogram: ssExporter.rttBoundsMs === undefined ? "off" : { bounds_ms: ssExporter.rttBoundsMs },
+          },
+        },
+      ]),
+  ...(sockstat ? [{ sockstat: {} }] : []),
+  ...(connectionStatus ? [{ connection_status: {} }] : []),
+];
+
 /** The effective configuration as a file that sockscope reads; passwords and the value of every header are masked. */
 export const renderEffective = (config: Config): string => {
-  const { collection, resource, paths, networks, probes, sockets, host } = config;
+  const { collection, resource, paths, networks, probes, sockets, host, compat } = config;
   const { otlp, prometheus, file, console } = config.export;
   const single = otlp.length === 1 ? otlp[0] : undefined;
   return renderYaml({
@@ -162,5 +185,6 @@ export const renderEffective = (config: Config): string => {
       ...(file === undefined ? {} : { file: fileIn(file) }),
       ...(console === undefined ? {} : { console: { format: console } }),
     },
+    ...(Object.values(compat).some((tool) => tool !== undefined && tool !== false) ? { compat: compatIn(compat) } : {}),
   });
 };

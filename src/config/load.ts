@@ -5,7 +5,7 @@ import type { Source } from "./document.ts";
 import type { Env } from "./env.ts";
 import { declarativeFile } from "./environment.ts";
 import { absent, findTargetFiles, folderFault, type FoundFile, readText } from "./files.ts";
-import type { Parsed } from "./normalise.ts";
+import type { PageAddress, Parsed } from "./normalise.ts";
 import { outputFaults } from "./output-files.ts";
 import { type Main, readConfig, readMain } from "./parse.ts";
 import { mapOf } from "./sound.ts";
@@ -34,6 +34,9 @@ export type LoadOptions = {
   readonly file: string | undefined;
   readonly env: Env;
   readonly places?: readonly string[];
+  readonly listen?: PageAddress | undefined;
+  /** The sockscope file that a file of another tool stands for, and what is said of that; undefined for any other file. */
+  readonly translate?: (source: Source) => { readonly text: string; readonly note: string } | undefined;
 };
 
 const faultAt = (file: string, message: string): ConfigFault => ({ file, line: 1, column: 1, path: "", message });
@@ -116,10 +119,15 @@ const misplacedFaults = ({ document }: Main, misplaced: Misplaced): ConfigFault[
  * Parses a configuration with its files of targets, and looks at the files that they name. Throws a `ConfigError` with
  * every fault of all of them.
  */
-export const loadSource = async (source: Source, env: Env, misplaced: Misplaced = {}): Promise<Loaded> => {
+export const loadSource = async (
+  source: Source,
+  env: Env,
+  misplaced: Misplaced = {},
+  listen?: PageAddress,
+): Promise<Loaded> => {
   const named = declarativeFile(env);
   const declared = named && (await readNamed(named.value, `named by $${named.origin}`));
-  const main = readMain(source, env, declared);
+  const main = readMain(source, env, declared, listen);
   const { files, unmatched } = await findTargetFiles(main.patterns);
   const read = (await Promise.all(files.map(readTargets))).filter((file) => file !== undefined);
   const targetFiles = read.filter(wasRead);
@@ -133,6 +141,23 @@ export const loadSource = async (source: Source, env: Env, misplaced: Misplaced 
   return { ...parsed, notes, ...source, main, targetFiles };
 };
 
-/** Finds and reads the configuration, and then does as `loadSource`. */
-export const loadConfig = async (options: LoadOptions): Promise<Loaded> =>
-  loadSource(await findMain(options), options.env);
+/** The fault of a file that was translated is in no line of that. */
+const asMigrated = (error: unknown, file: string): unknown => {
+  if (!(error instanceof ConfigError)) return error;
+  const own = `${file} as migrated`;
+  return new ConfigError(error.faults.map((fault) => (fault.file === file ? { ...fault, file: own } : fault)));
+};
+
+/** Finds and reads the configuration, also that of another tool, and then does as `loadSource`. */
+export const loadConfig = async ({ translate, listen, ...options }: LoadOptions): Promise<Loaded> => {
+  const source = await findMain(options);
+  const translated = translate?.(source);
+  if (translated === undefined) return loadSource(source, options.env, {}, listen);
+  const { text, note } = translated;
+  try {
+    const loaded = await loadSource({ ...source, text }, options.env, {}, listen);
+    return { ...loaded, notes: [note, ...loaded.notes] };
+  } catch (error) {
+    throw asMigrated(error, source.file);
+  }
+};

@@ -8,11 +8,11 @@ import {
   type FlowFamily,
   type OtlpConfig,
   type PrometheusConfig,
-  type SelectEntry,
   type SocketsConfig,
 } from "../model/config.ts";
 import type { LogLevel } from "../model/log.ts";
 import { beside } from "./beside.ts";
+import { compatNotes, compatOf } from "./compat.ts";
 import { fillIn } from "./declared.ts";
 import { defaults } from "./defaults.ts";
 import { formatDuration } from "../text/duration.ts";
@@ -21,7 +21,7 @@ import { formatHostPort } from "./host-port.ts";
 import { urlFor } from "./otlp-url.ts";
 import type { Destination, File } from "./schema.ts";
 import type { TlsOptions } from "../model/target.ts";
-import type { SelectFields } from "./select.ts";
+import { entryOf } from "./select.ts";
 import { inheritedOf, type PlacedFields, targetNotes, targetOf, tlsOf } from "./targets.ts";
 
 /** The configuration, and what the user should know of how it came about, a sentence each. */
@@ -81,8 +81,6 @@ const defaultFamilies: readonly FlowFamily[] = defaults.sockets.metrics;
 export const familiesOf = (
   switches: Readonly<Partial<Record<FlowFamily, boolean | undefined>>> = {},
 ): readonly FlowFamily[] => flowFamilies.filter((family) => switches[family] ?? defaultFamilies.includes(family));
-
-const entryOf = (fields: SelectFields): SelectEntry => ({ ...fields, side: fields.side ?? "any" });
 
 const socketsOf = (sockets: File["sockets"]): SocketsConfig | "off" => {
   if (sockets === false) return "off";
@@ -209,21 +207,26 @@ const destinationsOf = (
   return placed.map(({ fields, at }) => one(fields, at, { proxyOf }));
 };
 
+/** Where the page listens, instead of where the file and the environment say; without a host on theirs. */
+export type PageAddress = { readonly host: string | undefined; readonly port: number };
+
 const prometheusOf = (
   file: File,
   path: string,
+  asked: PageAddress | undefined,
   { prometheus: given, host, port }: Given,
   choose: Choose,
   isOn: IsOn,
 ): PrometheusConfig | undefined => {
   const own = file.export?.prometheus;
-  if (!isOn(own && true, given, "export.prometheus")) return undefined;
+  if (!isOn(own && true, given, "export.prometheus") && asked === undefined) return undefined;
   const { basic_auth: basicAuth, tls } = own ?? {};
   const { listen } = defaults;
+  const at = "export.prometheus.listen";
   return {
     listen: {
-      host: choose(own?.listen?.host, host, "export.prometheus.listen") ?? listen.host,
-      port: choose(own?.listen?.port, port, "export.prometheus.listen") ?? listen.port,
+      host: asked?.host ?? choose(own?.listen?.host, host, at) ?? listen.host,
+      port: asked?.port ?? choose(own?.listen?.port, port, at) ?? listen.port,
     },
     basicAuth,
     tls: tls && { certFile: beside(path, tls.cert_file), keyFile: beside(path, tls.key_file) },
@@ -267,14 +270,21 @@ const disabledOf = (config: Config): Config => ({
   probes: { ...config.probes, targets: [] },
   sockets: "off",
   host: { sockstat: false },
+  compat: compatOf(),
   export: { otlp: [], prometheus: undefined, file: undefined, console: undefined },
 });
 
 /**
  * Fills in what the file leaves open, from the environment and then from the defaults; `targets` are those of all
- * files, and files that the file names are found beside `path`, its own.
+ * files, files that the file names are found beside `path`, its own, and `listen` is the command line's.
  */
-export const normalise = (file: File, path: string, environment: Given, targets: readonly PlacedFields[]): Parsed => {
+export const normalise = (
+  file: File,
+  path: string,
+  environment: Given,
+  targets: readonly PlacedFields[],
+  listen?: PageAddress,
+): Parsed => {
   const notes = [...environment.warnings];
   const choose: Choose = (own, given, key) => {
     if (own !== undefined && given?.origin !== undefined) notes.push(`${key} in the file wins over ${given.origin}.`);
@@ -288,6 +298,7 @@ export const normalise = (file: File, path: string, environment: Given, targets:
   };
   const { probes } = file;
   const inherited = inheritedOf(probes);
+  const sockets = socketsOf(file.sockets);
   const config: Config = {
     disabled: false,
     collection: collectionOf(file, environment, choose, notes),
@@ -298,14 +309,15 @@ export const normalise = (file: File, path: string, environment: Given, targets:
       concurrency: probes?.concurrency ?? defaults.probes.concurrency,
       targets: targets.map(({ fields, file: named }) => targetOf(fields, inherited, named)),
     },
-    sockets: socketsOf(file.sockets),
+    sockets,
     host: { sockstat: sockstatOf(file.host) },
     export: {
       otlp: destinationsOf(file, path, environment, choose, isOn, notes),
-      prometheus: prometheusOf(file, path, environment, choose, isOn),
+      prometheus: prometheusOf(file, path, listen, environment, choose, isOn),
       file: fileOf(file, path, environment, choose),
       console: consoleOf(file, environment, choose, isOn),
     },
+    compat: compatOf(file.compat, sockets === "off" ? [] : sockets.protocols),
   };
   const { logLevel, disabled } = environment;
   if (disabled !== undefined)
@@ -314,6 +326,8 @@ export const normalise = (file: File, path: string, environment: Given, targets:
       notes: [`${disabled.origin} is true: nothing is read, probed, served or exported.`],
       logLevel: logLevel?.value,
     };
+  // Files can have targets that come later.
+  if (probes?.targets_file === undefined) notes.push(...compatNotes(config.compat, config.probes.targets));
   notes.push(...pageNotes(config.export.prometheus), ...targetNotes(targets, config.probes.targets, inherited));
   return { config, notes, logLevel: logLevel?.value };
 };

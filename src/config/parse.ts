@@ -8,7 +8,7 @@ import { readEnvironment } from "./environment.ts";
 import type { Given, GivenDestination } from "./given.ts";
 import { readDeclarative } from "./declarative.ts";
 import { block } from "./kinds.ts";
-import { normalise, type Parsed } from "./normalise.ts";
+import { normalise, type PageAddress, type Parsed } from "./normalise.ts";
 import type { Path } from "./path.ts";
 import { type File, inherited, schema, targetsFile } from "./schema.ts";
 import { mapOf, sound } from "./sound.ts";
@@ -46,6 +46,8 @@ export type Main = {
   readonly environmentFaults: readonly ConfigFault[];
   readonly document: DocumentReading<File>;
   readonly patterns: readonly TargetPattern[];
+  /** Where the page listens, of the command line. */
+  readonly listen: PageAddress | undefined;
 };
 
 /** A configuration with its files of targets. */
@@ -74,7 +76,7 @@ const protocolIn = (document: DocumentReading<File>): OtlpProtocol | undefined =
 };
 
 /** Reads the configuration's own file, which says what files of targets there are, and the declarative one. */
-export const readMain = (source: Source, env: Env, declared?: Source): Main => {
+export const readMain = (source: Source, env: Env, declared?: Source, listen?: PageAddress): Main => {
   const empty = "the file is empty: write a key, or {} for the defaults";
   const document = readDocument(source, env, () => schema, empty);
   const written = document.whole ? mapOf(mapOf(document.value)["probes"])["targets_file"] : undefined;
@@ -84,7 +86,7 @@ export const readMain = (source: Source, env: Env, declared?: Source): Main => {
     declared === undefined
       ? { given: readEnvironment(env, protocolIn(document)), faults: [] }
       : readDeclarative(declared, env);
-  return { source, env, environment, environmentFaults, document, patterns };
+  return { source, env, environment, environmentFaults, document, patterns, listen };
 };
 
 /** undefined for faulty defaults, of which nothing can be said, nor of what inherits them. */
@@ -186,7 +188,7 @@ const pageFilesOf = (main: Main): TlsFile[] => {
 
 /** Reads the configuration with these files of targets, and finds every fault of all of them. */
 export const readConfig = (main: Main, targetFiles: readonly Source[]): Reading => {
-  const { document, env, environment, environmentFaults, source } = main;
+  const { document, env, environment, environmentFaults, source, listen } = main;
   const probes = document.whole ? mapOf(mapOf(document.value)["probes"]) : {};
   const own = { source, reading: document, file: undefined };
   const files = targetFiles.map((from) => ({ source: from, file: from.file, ...readTargetFile(from, env) }));
@@ -207,7 +209,7 @@ export const readConfig = (main: Main, targetFiles: readonly Source[]): Reading 
   const { data } = document;
   if (result.faults.length > 0 || data === undefined) return { ...result, parsed: undefined };
   const targets = checked.flatMap(({ source: { file }, fields }) => fields.map((each) => ({ fields: each, file })));
-  return { ...result, parsed: normalise(data, source.file, environment, targets) };
+  return { ...result, parsed: normalise(data, source.file, environment, targets, listen) };
 };
 
 /**

@@ -17,13 +17,17 @@ import { defaults } from "./defaults.ts";
 import { formatDuration } from "../text/duration.ts";
 import { headerNameFault, headerValueFault } from "./headers.ts";
 import { formatHostPort, parseHostPort } from "./host-port.ts";
+import { compat } from "./compat.ts";
 import {
+  ascending,
   attributes,
   block,
   decimal,
   duration,
   durationOrZero,
+  listOf,
   onOff,
+  onOffOr,
   oneOf,
   optional,
   parsed,
@@ -36,9 +40,6 @@ import { filePath, refusing, shortestIntervalMs, span, target, tlsBlock } from "
 
 const interval = (description: string, ms: number) =>
   optional(duration(shortestIntervalMs), `${description} At least 100ms.`, formatDuration(ms));
-
-const onOffOr = <T extends z.ZodType>(schema: T) =>
-  z.union([onOff(), schema], { error: "must be on, off or a map of keys" });
 
 /** `collection`. */
 export const collection = block({
@@ -104,41 +105,12 @@ const probes = block({
   ),
 });
 
-/** A list of different words. */
-const listOf = <T extends z.ZodType<string>>(item: T, error: string) =>
-  z.array(item, { error }).superRefine(
-    (names, context) => {
-      for (const [index, name] of names.entries())
-        if (typeof name === "string" && names.indexOf(name) < index)
-          context.addIssue({ code: "custom", path: [index], message: `${name} is in the list twice` });
-    },
-    { when: ({ value }) => Array.isArray(value) },
-  );
-
 /** `sockets.protocols`. */
 export const protocols = listOf(oneOf(socketProtocols), "must be a list of protocols, as in [tcp, udp]").min(1, {
   error: "must name at least one protocol; write sockets: off to read none",
 });
 
-/** More bounds than this make points that receivers refuse. */
-const mostBounds = 160;
-const bound = "must be a number of seconds above 0, as in 0.005";
-
-/** A bound that is no number has been reported by itself. */
-const numberOr0 = (before: unknown): number => (typeof before === "number" ? before : 0);
-
-const bounds = z
-  .array(z.number({ error: bound }).positive({ error: bound }), { error: "must be a list of seconds" })
-  .min(1, { error: "must hold at least one bound" })
-  .max(mostBounds, { error: `can hold ${mostBounds} bounds` })
-  .superRefine(
-    (seconds, context) => {
-      for (const [index, value] of seconds.entries())
-        if (typeof value === "number" && value > 0 && value <= numberOr0(seconds[index - 1]))
-          context.addIssue({ code: "custom", path: [index], message: "must be above the bound before it" });
-    },
-    { when: ({ value }) => Array.isArray(value) },
-  );
+const bounds = ascending("seconds", 0.005);
 
 const groupList = listOf(oneOf(groupAttributeNames), "must be a preset, or a list of attributes").min(1, {
   error: "must name an attribute; write host for one group of all",
@@ -403,6 +375,10 @@ export const schema = block({
       console: optional(onOffOr(consoleBlock), "Prints every tick of run to stdout. Off without this key."),
     }),
     "Where the metrics go.",
+  ),
+  compat: optional(
+    compat,
+    "Tools whose own series are added, under their names, with their labels and units, from what sockscope reads anyway. An item is a name, or a map of one name to its options. Without this key there are none.",
   ),
 });
 

@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 import { z } from "zod";
 import { contains, formatNetwork, type Network, parseNetwork, withoutHostBits } from "../model/address.ts";
-import { type PortRange, sides } from "../model/config.ts";
+import { type PortRange, type SelectEntry, sides } from "../model/config.ts";
 import { type ConnectionState, connectionStates } from "../model/connection-state.ts";
 import { socketProtocols } from "../model/socket.ts";
 import { type Fault, isFault } from "../text/fault.ts";
@@ -160,12 +160,23 @@ export const selectEntry = block({
     "Whose port and address ports, addresses, networks, hosts and loopback are about: the socket's own (local), the other end's (remote), or either's (any).",
     "any",
   ),
+  port_side: optional(
+    oneOf(sides),
+    "The same of ports alone, as for what comes from one network to a port of either end. By default side.",
+  ),
 }).refine((entry) => Object.keys(entry).length > 0, {
   error: "must hold a key: without one it would match every socket",
   when: ({ issues }) => issues.length === 0,
 });
 
 export type SelectFields = z.output<typeof selectEntry>;
+
+/** An entry with what it does not say filled in. */
+export const entryOf = ({ port_side: portSide, side = "any", ...fields }: SelectFields): SelectEntry => ({
+  ...fields,
+  side,
+  ...(portSide === undefined ? {} : { portSide }),
+});
 
 const entries = z.array(selectEntry, { error: "must be a list of maps of keys" });
 

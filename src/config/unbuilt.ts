@@ -2,7 +2,6 @@ import { patternOf, type Path } from "./path.ts";
 
 /** Keys of the design that this version does not have, each with what to do instead. A row goes when its feature comes. */
 export const unbuiltKeys: Readonly<Record<string, string>> = {
-  compat: "remove it",
   election: "remove it, each agent runs its own probes",
   "paths.sys": "remove it",
   "sockets.namespaces": "remove it",

@@ -19,6 +19,8 @@ export type PageOptions = PrometheusConfig & {
   /** The last tick's, undefined before the first. */
   readonly snapshot: () => Snapshot | undefined;
   readonly health: () => Health;
+  /** Whether `/health`, which prometheus_ss_exporter has, answers as `/livez` does. */
+  readonly hasHealth?: () => boolean;
   readonly log: Log;
   /** How often the files of `tls` are looked at. */
   readonly renewalMs?: number;
@@ -150,7 +152,7 @@ const createGuard = (basicAuth: PrometheusConfig["basicAuth"]): ((header: string
 };
 
 /** What orchestrators ask, who have no password; figures are for who has one. */
-const open: ReadonlySet<string> = new Set(["/livez", "/readyz", "/healthz"]);
+const open: ReadonlySet<string> = new Set(["/livez", "/readyz", "/healthz", "/health"]);
 
 type Serving = PageOptions & {
   readonly pageOf: ReturnType<typeof createSharedPages>;
@@ -186,7 +188,7 @@ const answer = async (request: IncomingMessage, response: ServerResponse, option
   response.setHeader("x-content-type-options", "nosniff");
   response.setHeader("cache-control", "no-store");
   const path = URL.parse(request.url ?? "", "http://localhost")?.pathname ?? "";
-  const reply = replies.get(path);
+  const reply = replies.get(path === "/health" && options.hasHealth?.() === true ? "/livez" : path);
   const isAdmitted = options.admits(request.headers.authorization);
   if (!open.has(path) && !isAdmitted) send(response, unauthorized);
   else if (reply === undefined && path !== "/metrics") send(response, notFound);

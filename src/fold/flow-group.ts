@@ -153,7 +153,7 @@ export const groupKey = (values: Attributes): string => {
   let key = "";
   for (const name in values) {
     const value = String(values[name]);
-    key += letterOf[name] + (control.test(value) ? JSON.stringify(value) : value);
+    key += (letterOf[name] ?? "") + (control.test(value) ? JSON.stringify(value) : value);
   }
   return key;
 };

@@ -3,6 +3,7 @@ import { connectionStates } from "../model/connection-state.ts";
 import type { Grouping } from "../model/config.ts";
 import { agentErrors, outcomes, phases, targetErrors } from "../model/outcome.ts";
 import { probeTypes } from "../model/target.ts";
+import { compatAttributes, compatMetrics, compatSeries } from "./compat.ts";
 
 /** The states of the sockets that are counted: beside TCP's, those of an SCTP association, and what has no name here. */
 export const socketStates = [
@@ -19,7 +20,7 @@ export const socketStates = [
 /** SOCK_x. */
 export const socketTypes = ["stream", "dgram", "raw", "seqpacket", "other"] as const;
 
-type AttributeRow =
+export type AttributeRow =
   | { readonly type: "string"; readonly values?: readonly string[]; readonly description: string }
   | { readonly type: "int" | "boolean"; readonly description: string };
 
@@ -120,8 +121,8 @@ export const attributes = {
   "sockscope.probe.type": { type: "string", values: probeTypes, description: "The kind of probe." },
   "sockscope.series": {
     type: "string",
-    values: ["groups", "listeners", "udp_ports"],
-    description: "A set of series with a budget.",
+    values: ["groups", "listeners", "udp_ports", "telegraf", "ss_exporter"],
+    description: "A set of series with a budget; the last two with `compat`.",
   },
   "sockscope.socket.cookie": { type: "int", description: "The kernel's number of the socket." },
   "sockscope.socket.type": { type: "string", values: socketTypes, description: "The type of socket, SOCK_x." },
@@ -132,6 +133,7 @@ export const attributes = {
   },
   "sockscope.systemd.unit": { type: "string", description: "The systemd unit, spelled as systemctl takes it." },
   "sockscope.tcp.congestion_control": { type: "string", description: "The congestion control algorithm." },
+  ...compatAttributes,
 } as const satisfies Record<string, AttributeRow>;
 
 export type AttributeName = keyof typeof attributes;
@@ -148,7 +150,7 @@ type ValueOf<A extends AttributeName> = (typeof attributes)[A] extends { readonl
  * What a series of the producer is one of; its attributes come with the series.
  * The metric's `own` attributes come on top of them.
  */
-export type SeriesKind = "target" | "group" | "listener" | "udp_port" | "family" | "none";
+export type SeriesKind = "target" | "group" | "listener" | "udp_port" | "family" | keyof typeof compatSeries | "none";
 
 export const seriesAttributes = {
   target: [
@@ -164,6 +166,7 @@ export const seriesAttributes = {
   listener: ["network.transport", "network.type", "network.local.address", "network.local.port"],
   udp_port: ["network.transport", "network.type", "network.local.address", "network.local.port"],
   family: ["network.transport", "network.protocol.name", "sockscope.socket.type", "network.connection.state"],
+  ...compatSeries,
   none: [],
 } as const satisfies Record<SeriesKind, readonly AttributeName[]>;
 
@@ -191,7 +194,7 @@ export const groupAttributes = {
   host: ["network.transport"],
 } as const satisfies Record<Grouping, readonly AttributeName[]>;
 
-type Row = {
+export type Row = {
   /** `sdk`: an instrument of the MeterProvider, for series that live as long as the process. `producer`: columns, for series that can end. */
   readonly carrier: "sdk" | "producer";
   readonly kind: InstrumentKind;
@@ -205,6 +208,8 @@ type Row = {
   readonly unlisted?: readonly AttributeName[];
   /** Explicit histogram bounds in the metric's unit; those of `sockscope.tcp.rtt` come from the configuration. */
   readonly bounds?: readonly number[];
+  /** Its name on the Prometheus page is its own, to which nothing is appended. */
+  readonly verbatim?: true;
   readonly description: string;
 };
 
@@ -920,6 +925,7 @@ export const catalogue = {
     bounds: [],
     description: "Collections of the SDK's reader; the SDK records it itself, without buckets.",
   },
+  ...compatMetrics,
 } as const satisfies Record<string, Row>;
 
 type Catalogue = typeof catalogue;
@@ -953,6 +959,7 @@ export type OwnAttributes<M extends MetricName> = { readonly [A in Catalogue[M][
 };
 
 export const descriptorOf = (name: MetricName): MetricDescriptor => {
-  const { description, unit, kind, value } = catalogue[name];
-  return { name, description, unit, kind, value };
+  const row: Row = catalogue[name];
+  const { description, unit, kind, value } = row;
+  return { name, description, unit, kind, value, ...(row.verbatim === true ? { verbatim: true } : {}) };
 };

@@ -23,6 +23,7 @@ export type Config = {
     readonly file: FileConfig | undefined;
     readonly console: ConsoleFormat | undefined;
   };
+  readonly compat: CompatConfig;
 };
 
 /** Mount points: in a container, where the host's are mounted. */
@@ -45,7 +46,8 @@ export const sides = ["any", "local", "remote"] as const;
 
 /**
  * What a socket must be: every key that is given has to hold, and a key holds when one of its values does. Values do
- * not overlap. `side` says whose port and address `ports`, `addresses`, `networks`, `hosts` and `loopback` are about.
+ * not overlap. `side` says whose port and address `ports`, `addresses`, `networks`, `hosts` and `loopback` are about,
+ * `portSide`, where it is there, whose ports.
  */
 export type SelectEntry = {
   readonly protocols?: readonly SocketProtocol[] | undefined;
@@ -61,6 +63,7 @@ export type SelectEntry = {
   readonly containers?: readonly string[] | undefined;
   readonly loopback?: boolean | undefined;
   readonly side: (typeof sides)[number];
+  readonly portSide?: (typeof sides)[number] | undefined;
 };
 
 /** A socket is taken when `include` is empty or one of its entries matches, and no entry of `exclude` matches. */
@@ -144,6 +147,47 @@ export type SocketsConfig = {
   readonly metrics: readonly FlowFamily[];
   /** Upper bounds in seconds, ascending. */
   readonly rttBounds: readonly number[];
+};
+
+/** Tools whose own series `compat` adds. */
+export const compatTools = ["datakit", "telegraf", "ss_exporter", "sockstat", "connection_status"] as const;
+export type CompatTool = (typeof compatTools)[number];
+
+/** What Telegraf's socketstat reads. */
+export const telegrafProtocols = [
+  "tcp",
+  "udp",
+  "raw",
+  "unix",
+  "packet",
+  "dccp",
+  "sctp",
+] as const satisfies readonly SocketProtocol[];
+export type TelegrafProtocol = (typeof telegrafProtocols)[number];
+
+export type TelegrafConfig = { readonly protocols: readonly TelegrafProtocol[] };
+
+/** `(SRC#ip|port)(DST#ip|port)` or `(pid)(DST#ip|port)`. */
+export const labelFoldings = ["raw_endpoint", "pid_condensed"] as const;
+export type LabelFolding = (typeof labelFoldings)[number];
+
+export const ssExporterMetrics = ["rtt", "cwnd", "delivery_rate", "data_segs_in", "data_segs_out"] as const;
+export type SsExporterMetric = (typeof ssExporterMetrics)[number];
+
+export type SsExporterConfig = {
+  readonly labelFolding: LabelFolding;
+  readonly metrics: readonly SsExporterMetric[];
+  /** Upper bounds in milliseconds, ascending; undefined: no histogram. */
+  readonly rttBoundsMs: readonly number[] | undefined;
+};
+
+/** Series under other tools' own names; those of a tool that is not named are neither made nor read for. */
+export type CompatConfig = {
+  readonly datakit: boolean;
+  readonly telegraf: TelegrafConfig | undefined;
+  readonly ssExporter: SsExporterConfig | undefined;
+  readonly sockstat: boolean;
+  readonly connectionStatus: boolean;
 };
 
 export const compressions = ["gzip", "zstd", "none"] as const;

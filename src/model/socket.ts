@@ -47,7 +47,10 @@ export type SocketBatch = {
   readonly state: Uint8Array;
   readonly localPort: Uint16Array;
   readonly peerPort: Uint16Array;
-  /** Eight words a row as they stand in the message (network byte order): four local, four peer; IPv4 uses the first of each. */
+  /**
+   * Eight words a row as they stand in the message (network byte order): four local, four peer; IPv4 uses the first of
+   * each. Of a unix socket the first of the peer's is the inode of the socket at the other end; 0: none, or not given.
+   */
   readonly addresses: Uint32Array;
   /** The device that the socket is bound to; 0: none. */
   readonly ifindex: Uint32Array;

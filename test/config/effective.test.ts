@@ -11,7 +11,9 @@ import {
   flowFamilies,
   groupAttributeNames,
   groupings,
+  labelFoldings,
   otlpProtocols,
+  ssExporterMetrics,
 } from "../../src/model/config.ts";
 import { socketProtocols } from "../../src/model/socket.ts";
 import { parseNetwork, withoutHostBits } from "../../src/model/address.ts";
@@ -96,6 +98,11 @@ probes:
       attempts: 1
       attributes:
         team: edge
+      compat:
+        name: dns
+        host: ns.internal
+        port: "53"
+        protocol: udp4
       udp_silence: 1s
       count: 1
       packet_interval: 200ms
@@ -143,6 +150,7 @@ sockets:
         hosts: [db.internal]
         loopback: false
         side: any
+        port_side: local
       - pids: [4711]
         cmds: [nginx, "*/gunicorn *"]
         cgroups: [/system.slice/app, nginx.service]
@@ -156,6 +164,7 @@ sockets:
         hosts: [backup.internal]
         loopback: false
         side: any
+        port_side: any
       - pids: [1]
         cmds: [sshd]
         cgroups: [user.slice]
@@ -216,6 +225,22 @@ export:
     max_files: 5
   console:
     format: table
+compat:
+  - datakit: {}
+  - telegraf:
+      protocols: [tcp, udp]
+  - ss_exporter:
+      label_folding: raw_endpoint
+      metrics:
+        rtt: on
+        cwnd: on
+        delivery_rate: on
+        data_segs_in: on
+        data_segs_out: on
+      rtt_histogram:
+        bounds_ms: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000]
+  - sockstat: {}
+  - connection_status: {}
 `);
 });
 
@@ -426,8 +451,21 @@ describe("round trip", () => {
   const bounds = fc
     .uniqueArray(fc.double({ min: 1e-9, max: 1e9, noNaN: true }), { minLength: 1, maxLength: 160 })
     .map((seconds) => seconds.sort((a, b) => a - b));
+  const compat = fc.record({
+    datakit: fc.boolean(),
+    telegraf: maybe(fc.record({ protocols: fc.constantFrom(["tcp"] as const, ["udp", "tcp"] as const) })),
+    ssExporter: maybe(
+      fc.record({
+        labelFolding: fc.constantFrom(...labelFoldings),
+        metrics: fc.subarray([...ssExporterMetrics]),
+        rttBoundsMs: maybe(bounds),
+      }),
+    ),
+    sockstat: fc.boolean(),
+    connectionStatus: fc.boolean(),
+  });
   const mountPoint = fc.string().map((path) => `/${path}`);
-  const config: fc.Arbitrary<Config> = fc.record({
+  const whole: fc.Arbitrary<Config> = fc.record({
     disabled: fc.constant(false),
     collection: fc
       .tuple(ms(100), ms(1))
@@ -486,7 +524,14 @@ describe("round trip", () => {
       ),
       console: fc.constantFrom(undefined, ...consoleFormats),
     }),
+    compat,
   });
+  // Without sockets there are none of their series.
+  const config = whole.map((given) =>
+    given.sockets === "off"
+      ? { ...given, compat: { ...given.compat, telegraf: undefined, ssExporter: undefined } }
+      : given,
+  );
 
   test("the effective configuration reads as the configuration, but for the secrets", () => {
     fc.assert(
@@ -494,7 +539,7 @@ describe("round trip", () => {
         const { config: read, notes } = parseConfig(renderEffective(given), "f.yaml", {});
         // In text and back, -0 is 0.
         expect(JSON.parse(JSON.stringify(read))).toEqual(JSON.parse(JSON.stringify(masked(given))));
-        expect(notes.filter((note) => !/same endpoint|^So do|without a password/.test(note))).toEqual([]);
+        expect(notes.filter((note) => !/same endpoint|^So do|without a password|has no target/.test(note))).toEqual([]);
       }),
       { numRuns: 500 },
     );

@@ -360,7 +360,7 @@ describe("the exports", () => {
 
 describe("OTEL_SDK_DISABLED", () => {
   const text =
-    "probes: { targets: ['tcp://h:1'] }\nexport: { otlp: {}, prometheus: {}, console: on, file: { path: f } }";
+    "probes: { targets: ['tcp://h:1'] }\nexport: { otlp: {}, prometheus: {}, console: on, file: { path: f } }\ncompat: [datakit, telegraf, ss_exporter, sockstat, connection_status]";
 
   test.each(["true", "True", " TRUE "])("%s turns everything off, and one note says so", (value) => {
     const { config, notes } = parse({ OTEL_SDK_DISABLED: value, OTEL_METRIC_EXPORT_INTERVAL: "5000" }, text);

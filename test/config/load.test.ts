@@ -32,6 +32,18 @@ const faultsOf = async (options: LoadOptions): Promise<string> => {
   throw new Error("no fault was found");
 };
 
+describe("the page's place on the command line", () => {
+  test.each([
+    [{ host: "::1", port: 1 }, { OTEL_METRICS_EXPORTER: "none" }, { host: "::1", port: 1 }],
+    [{ host: undefined, port: 1 }, { OTEL_EXPORTER_PROMETHEUS_HOST: "localhost" }, { host: "localhost", port: 1 }],
+    [{ host: undefined, port: 0 }, { OTEL_EXPORTER_PROMETHEUS_PORT: "2" }, { host: "127.0.0.1", port: 0 }],
+  ])("%j comes before %j", async (listen, env, expected) => {
+    const { config, notes } = await loadConfig({ file: at("good.yaml"), env, listen });
+    expect(config.export.prometheus?.listen).toEqual(expected);
+    expect(notes).toEqual([]);
+  });
+});
+
 describe("the folder for requests", () => {
   const withStorage = (path: string) => `export: { otlp: { sending_queue: { storage: ${path} } } }\n`;
 

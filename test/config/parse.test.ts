@@ -34,6 +34,13 @@ describe("defaults", () => {
       disabled: false,
       collection: { intervalMs: 15_000, timeoutMs: 10_000 },
       resource: { attributes: {} },
+      compat: {
+        datakit: false,
+        telegraf: undefined,
+        ssExporter: undefined,
+        sockstat: false,
+        connectionStatus: false,
+      },
       paths: { proc: "/proc", cgroup: "/sys/fs/cgroup" },
       networks: [],
       probes: { concurrency: 512, targets: [] },
@@ -126,10 +133,22 @@ export:
     tls: { cert_file: page.pem, key_file: /etc/page.key }
   file: { path: /var/lib/sockscope/metrics.jsonl, max_mib: 2, max_files: 3 }
   console: { format: otlp-json }
+compat:
+  - datakit
+  - telegraf: { protocols: [udp] }
+  - sockstat:
+  - connection_status: {}
 `;
     expect(configOf(text)).toEqual({
       disabled: false,
       collection: { intervalMs: 20_000, timeoutMs: 5_000 },
+      compat: {
+        datakit: true,
+        telegraf: { protocols: ["udp"] },
+        ssExporter: undefined,
+        sockstat: true,
+        connectionStatus: true,
+      },
       resource: { attributes: { team: "edge", tier: 1, canary: true } },
       paths: { proc: "/host/proc", cgroup: "/host/cgroup" },
       networks: [{ name: "office", networks: [{ family: 4, words: [10], prefix: 8 }] }],

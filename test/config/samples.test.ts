@@ -102,7 +102,8 @@ describe("samples", () => {
     };
     collect(written, "");
     const missing = keys.filter(({ key }) => !values.has(key)).map(({ key }) => key);
-    // Files that are there on no machine, keys that exclude another one, and what is for https:// alone.
+    // Files that are there on no machine, keys that exclude another one, what is for https:// alone, and names that
+    // stand alone.
     expect(missing).toEqual([
       "probes.targets[].tls.ca_file",
       "probes.targets[].tls.cert_file",
@@ -117,6 +118,9 @@ describe("samples", () => {
       "export.prometheus.tls",
       "export.prometheus.tls.cert_file",
       "export.prometheus.tls.key_file",
+      "compat[].datakit",
+      "compat[].sockstat",
+      "compat[].connection_status",
     ]);
     for (const { key, node } of keys)
       if (node.default !== undefined && !key.startsWith("export.otlp.tls"))
