@@ -116,6 +116,7 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
       sockets !== "off" && sockets.protocols.includes("tcp") ? ` by ${listed([sockets.groupBy].flat())}` : "";
     const every = `collected every ${collection.intervalMs / 1000} s`;
     log("info", `sockscope ${version}: ${countTargets(probes.targets.length)}, ${what}${grouped}, ${every}`);
+    if (config.disabled) return;
     announcePage();
     if (to.otlp.length > 0) {
       const sent = to.otlp.map(({ url, proxy }) => {

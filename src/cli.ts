@@ -21,7 +21,8 @@ import {
 } from "./commands.ts";
 
 type Logging = {
-  readonly logLevel: LogLevel;
+  /** undefined where none was given. */
+  readonly logLevel: LogLevel | undefined;
   /** undefined: text on a terminal, else json. */
   readonly logFormat: (typeof logFormats)[number] | undefined;
 };
@@ -160,9 +161,9 @@ const parseChoice = <T extends string>(option: OptionName, text: string, choices
 };
 
 const loggingOf = (text: Text): Logging => {
-  const format = text("log-format");
+  const [level, format] = [text("log-level"), text("log-format")];
   return {
-    logLevel: parseChoice("log-level", text("log-level") ?? "info", logLevels),
+    logLevel: level === undefined ? undefined : parseChoice("log-level", level, logLevels),
     logFormat: format === undefined ? undefined : parseChoice("log-format", format, logFormats),
   };
 };

@@ -38,7 +38,7 @@ export const optionTable = {
   },
   tls: { type: "boolean", help: "a TLS handshake after connecting; of tcp targets" },
   json: { type: "boolean", help: "one JSON object a line, in seconds" },
-  "log-level": { type: "string", value: "LEVEL", help: "debug, info, warn or error (default: info)" },
+  "log-level": { type: "string", value: "LEVEL", help: "debug, info, warn or error (default: $OTEL_LOG_LEVEL, info)" },
   "log-format": { type: "string", value: "FORMAT", help: "text or json (default: text on a terminal, else json)" },
   help: { type: "boolean", short: "h", help: "this help; after a command, the command's" },
   version: { type: "boolean", help: "print the version" },

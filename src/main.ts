@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { startAgent } from "./agent.ts";
 import { type Command, helpText, parseCommand } from "./cli.ts";
+import { logLevelIn } from "./config/environment.ts";
 import { renderEffective } from "./config/effective.ts";
 import { loadConfig, readNamed } from "./config/load.ts";
 import { adHocTarget } from "./config/ad-hoc.ts";
@@ -17,7 +18,7 @@ import { renderMetricsDocs, renderMetricsJson } from "./metrics/docs.ts";
 import type { Snapshot } from "./model/columns.ts";
 import type { Config } from "./model/config.ts";
 import { ConfigError, FatalError, UsageError } from "./model/errors.ts";
-import type { Log } from "./model/log.ts";
+import type { Log, LogLevel } from "./model/log.ts";
 import type { Target } from "./model/target.ts";
 import { collectOnce, probeNow } from "./once.ts";
 import { version } from "./version.ts";
@@ -29,9 +30,10 @@ const print = (text: string): void => {
   process.stdout.write(text.endsWith("\n") ? text : `${text}\n`);
 };
 
-const logOf = ({ logLevel, logFormat }: Logging): Log =>
+/** `given`: the level of the environment, where the command line names none. */
+const logOf = ({ logLevel, logFormat }: Logging, given: LogLevel | undefined): Log =>
   createLog({
-    level: logLevel,
+    level: logLevel ?? given ?? "info",
     format: logFormat ?? (process.stderr.isTTY ? "text" : "json"),
     write: (line) => process.stderr.write(line),
     now: () => new Date(),
@@ -56,10 +58,10 @@ const loadFor = ({ config, listen }: Pick<CommandOf<"run">, "config"> & Partial<
   loadConfig({ file: config, env: process.env, listen, translate });
 
 const run = async (command: CommandOf<"run">): Promise<number> => {
-  const log = logOf(command);
   const load = () => loadFor(command);
   const loaded = await load();
-  const { config, notes, file } = loaded;
+  const { config, notes, file, logLevel } = loaded;
+  const log = logOf(command, logLevel);
   for (const note of notes) log("info", note);
   log("info", `configuration: ${file}`);
   const stopped = stopSignal();
@@ -88,8 +90,8 @@ const run = async (command: CommandOf<"run">): Promise<number> => {
 };
 
 const once = async (command: CommandOf<"once">): Promise<number> => {
-  const log = logOf(command);
-  const { config, notes, file } = await loadFor({ config: command.config });
+  const { config, notes, file, logLevel } = await loadFor({ config: command.config });
+  const log = logOf(command, logLevel);
   for (const note of notes) log("info", note);
   const snapshot = await collectOnce({ config, file, version, log }, command.forMs);
   if (snapshot === undefined) throw new FatalError("nothing was collected; the log says why");
@@ -137,11 +139,12 @@ const probe = async (command: CommandOf<"probe">): Promise<number> => {
   const { urls, timeoutMs, count, intervalMs, tls } = command;
   const targets = urls.map((url) => adHocTarget(url, timeoutMs)).map((target) => (tls ? withTls(target) : target));
   const summary = createProbeSummary(targets);
+  const log = logOf(command, logLevelIn(process.env));
   const interruption = new AbortController();
   void stopSignal().then(() => interruption.abort());
   const { signal } = interruption;
   let good = true;
-  await probeNow(targets, { count, intervalMs, signal, log: logOf(command) }, (target, outcome) => {
+  await probeNow(targets, { count, intervalMs, signal, log }, (target, outcome) => {
     if (outcome.kind === "down" || outcome.kind === "not_run") good = false;
     summary.add({ target, outcome });
     for (const line of renderProbeLines({ target, outcome }, command)) print(line);

@@ -3,7 +3,7 @@ import { helpText, parseCommand, type Command } from "../src/cli.ts";
 import { UsageError } from "../src/model/errors.ts";
 
 const parse = (line: string): Command => parseCommand(line.split(" ").filter((word) => word !== ""));
-const logging = { logLevel: "info", logFormat: undefined } as const;
+const logging = { logLevel: undefined, logFormat: undefined } as const;
 const run = { kind: "run", config: undefined, listen: undefined, ...logging } as const;
 const check = { kind: "check", config: undefined, listen: undefined, print: false, ...logging } as const;
 const probe = {
@@ -160,7 +160,7 @@ Commands:
   metrics         print the catalogue of metrics
 
 Global options:
-      --log-level LEVEL    debug, info, warn or error (default: info)
+      --log-level LEVEL    debug, info, warn or error (default: $OTEL_LOG_LEVEL, info)
       --log-format FORMAT  text or json (default: text on a terminal, else json)
   -h, --help               this help; after a command, the command's
       --version            print the version
@@ -189,7 +189,7 @@ Options:
       --for DURATION      time between the two collections (default: 1s)
 
 Global options:
-      --log-level LEVEL    debug, info, warn or error (default: info)
+      --log-level LEVEL    debug, info, warn or error (default: $OTEL_LOG_LEVEL, info)
       --log-format FORMAT  text or json (default: text on a terminal, else json)
   -h, --help               this help; after a command, the command's
       --version            print the version

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { declarative } from "./declarative-schema.ts";
 import { variables } from "./environment.ts";
 import { durationSource } from "./kinds.ts";
 import { schema } from "./schema.ts";
@@ -215,12 +216,55 @@ const environmentSection = (): string =>
     "## OpenTelemetry environment variables",
     "",
     "The file wins over these, key by key, and each time it does the log says so once. A value that cannot be used is ignored",
-    "with a warning. Where `export.otlp` is absent, an endpoint among them makes the destination; where it names several, they",
-    "count for none, but for proxies, which are by the environment only.",
+    "with a warning, and an empty one counts as absent. Where `export.otlp` is absent, an endpoint among them makes the",
+    "destination; where it names several, they count for none, but for proxies, which are by the environment only. Variables",
+    "about spans and logs, and the limits of attributes, which the specification does not apply to metrics, are not read.",
     "",
     "| Variable | Meaning |",
     "| --- | --- |",
     ...Object.entries(variables).map(([name, meaning]) => `| \`${name}\` | ${meaning} |`),
+    "",
+  ].join("\n");
+
+/**
+ * A row for each key of the declarative file that becomes something, depth first. An exporter is known by its name
+ * alone, and one that is `like` another has the rows that the other has not.
+ */
+const declarativeRowsOf = (node: Json, prefix: string): string[] =>
+  branchesOf(node).flatMap((branch) => {
+    if (branch.type === "array") return declarativeRowsOf(itemsOf(branch), `${prefix}[]`);
+    const properties = branch.properties ?? {};
+    return Object.entries(properties).flatMap(([key, held]) => {
+      const property = object(held);
+      const path = prefix === "" || prefix.endsWith(".exporter") ? key : `${prefix}.${key}`;
+      const own = property.description === undefined ? [] : [`| \`${path}\` | ${property.description} |`];
+      const like = typeof property["like"] === "string" ? object(properties[property["like"]]) : {};
+      const known = new Set(declarativeRowsOf(like, path));
+      return [...own, ...declarativeRowsOf(property, path).filter((row) => !known.has(row))];
+    });
+  });
+
+const declarativeSection = (): string =>
+  [
+    "## OpenTelemetry declarative configuration",
+    "",
+    "`OTEL_CONFIG_FILE` names a file in the form of",
+    "[opentelemetry-configuration](https://github.com/open-telemetry/opentelemetry-configuration), schema 1.0 or 1.1, which",
+    "other programs may share. It says what the variables above would say, and they count only where it refers to them; the",
+    "log names those that are set in vain. The file of sockscope wins over it, key by key, and each time it does the log says",
+    "so once. What the file leaves out has the defaults of its schema, not those of sockscope: an interval of 60 s, no",
+    "compression. SIGHUP reads it again. A sample is config/examples/otel/declarative.yaml.",
+    "",
+    "A value refers to the environment by `${NAME}`, `${env:NAME}` or `${NAME:-default}`, and `$$` is a dollar sign, as above,",
+    "with two differences: the default is also that of a variable which is empty, and a variable that is not set is empty. A",
+    "value without quotes is what YAML makes of it after that.",
+    "",
+    "What sockscope cannot do is refused by its name, with file, line and column; what is about spans, logs and other programs",
+    "is left aside, and the log names it. In the table an exporter stands without the keys around it.",
+    "",
+    "| Key | Becomes |",
+    "| --- | --- |",
+    ...declarativeRowsOf(z.toJSONSchema(declarative, { io: "input" }), ""),
     "",
   ].join("\n");
 
@@ -240,5 +284,5 @@ const unbuiltSection = (): string =>
 /** docs/CONFIGURATION.md: every key with type, default and meaning, and what the environment does. */
 export const renderConfigurationDocs = (): string => {
   const sections = Object.entries(jsonSchema().properties ?? {}).map(([key, node]) => sectionOf(key, object(node)));
-  return [preamble, ...sections, environmentSection(), unbuiltSection()].join("\n");
+  return [preamble, ...sections, environmentSection(), declarativeSection(), unbuiltSection()].join("\n");
 };

@@ -31,6 +31,8 @@ export const explain = (issue: Issue, base: Path = []): Finding[] => {
     });
   }
   if (issue.code === "invalid_key") return [{ path, at: "key", message: issue.issues[0]?.message ?? issue.message }];
+  // No value of it would do.
+  if (issue.code === "invalid_type" && issue.expected === "never") return [{ path, at: "key", message: issue.message }];
   const unbuilt = unbuiltValue(path, issue.input);
   if (unbuilt !== undefined) return [{ path, at: "value", message: unbuilt }];
   if (issue.code === "invalid_union") {

@@ -3,6 +3,7 @@ import { ConfigError, type ConfigFault, formatFault } from "../model/errors.ts";
 import { isFault } from "../text/fault.ts";
 import type { Source } from "./document.ts";
 import type { Env } from "./env.ts";
+import { declarativeFile } from "./environment.ts";
 import { absent, findTargetFiles, folderFault, type FoundFile, readText } from "./files.ts";
 import type { PageAddress, Parsed } from "./normalise.ts";
 import { outputFaults } from "./output-files.ts";
@@ -124,7 +125,9 @@ export const loadSource = async (
   misplaced: Misplaced = {},
   listen?: PageAddress,
 ): Promise<Loaded> => {
-  const main = readMain(source, env, listen);
+  const named = declarativeFile(env);
+  const declared = named && (await readNamed(named.value, `named by $${named.origin}`));
+  const main = readMain(source, env, declared, listen);
   const { files, unmatched } = await findTargetFiles(main.patterns);
   const read = (await Promise.all(files.map(readTargets))).filter((file) => file !== undefined);
   const targetFiles = read.filter(wasRead);
@@ -132,9 +135,10 @@ export const loadSource = async (
   const { parsed, faults, tlsFiles, outputFiles } = readConfig(main, targetFiles);
   const others = await Promise.all([tlsFaults(tlsFiles), outputFaults(outputFiles), storageFaults(main)]);
   const all = [...faults, ...misplacedFaults(main, misplaced), ...unread, ...others.flat()];
-  if (all.length > 0 || parsed === undefined) throw errorOf(all, [source.file, ...files.map(({ file }) => file)]);
+  if (all.length > 0 || parsed === undefined)
+    throw errorOf(all, [source.file, ...(declared ? [declared.file] : []), ...files.map(({ file }) => file)]);
   const notes = [...parsed.notes, ...unmatchedNotes(unmatched)];
-  return { config: parsed.config, notes, ...source, main, targetFiles };
+  return { ...parsed, notes, ...source, main, targetFiles };
 };
 
 /** The fault of a file that was translated is in no line of that. */

@@ -51,9 +51,15 @@ export const urlFor = (protocol: OtlpProtocol, written: string | undefined): str
   return written ?? defaults.otlp.endpoint + suffix;
 };
 
-/** A URL as a variable has it for gRPC: `host:port` means TLS unless it is said to be insecure. What comes behind the port is cut. */
-export const parseGrpcVariable = (text: string, isInsecure: boolean): { readonly url: string } | Fault => {
+/**
+ * Scheme, host and port as OpenTelemetry's own configuration has them for gRPC, and what is wrong with what it has behind
+ * them: `host:port` means TLS unless it is said to be insecure.
+ */
+export const parseGrpcEndpoint = (
+  text: string,
+  isInsecure: boolean,
+): { readonly url: string; readonly pathFault: string | undefined } | Fault => {
   const isBare = /^[^/?#@]+:\d+$/.test(text);
   const parsed = parseMetricsUrl(isBare ? `${isInsecure ? "http" : "https"}://${text}` : text);
-  return "fault" in parsed ? parsed : { url: originOf(parsed.url) };
+  return "fault" in parsed ? parsed : { url: originOf(parsed.url), pathFault: grpcUrlFault(parsed.url) };
 };

@@ -60,7 +60,8 @@ const resource = block({
   ),
 });
 
-const absolutePath = (standard: string) =>
+/** A path that does not depend on where it is written. */
+export const absolutePath = (standard: string) =>
   parsed<string>(
     (path) =>
       path.startsWith("/") && !path.includes("\0") ? path : { fault: `must be an absolute path, as in ${standard}` },
@@ -383,6 +384,9 @@ export const schema = block({
 
 /** The file as the schema reads it: durations in ms, URLs parsed, absent keys absent. */
 export type File = z.output<typeof schema>;
+
+/** A destination of `export.otlp` as the schema reads it. */
+export type Destination = z.output<typeof otlp>;
 
 /** The file as it is written. */
 export type Written = z.input<typeof schema>;

@@ -6,6 +6,8 @@ import type { Target, TlsOptions } from "./target.ts";
 
 /** The effective configuration: defaults filled in, durations in ms, every target complete. `config/` makes it from YAML. */
 export type Config = {
+  /** Nothing is to be done; all that could be is off. */
+  readonly disabled: boolean;
   readonly collection: { readonly intervalMs: number; readonly timeoutMs: number };
   readonly resource: { readonly attributes: Attributes };
   readonly paths: PathsConfig;

@@ -466,6 +466,7 @@ describe("round trip", () => {
   });
   const mountPoint = fc.string().map((path) => `/${path}`);
   const whole: fc.Arbitrary<Config> = fc.record({
+    disabled: fc.constant(false),
     collection: fc
       .tuple(ms(100), ms(1))
       .map(([intervalMs, timeoutMs]) => ({ intervalMs, timeoutMs: Math.min(intervalMs, timeoutMs) })),

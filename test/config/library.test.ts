@@ -91,18 +91,29 @@ describe("what is the application's own", () => {
   });
 
   test("the variables of its exporters and its resource are nobody else's; the interval is", async () => {
-    const { config, notes } = await loadOwn(
+    const { config, notes, logLevel } = await loadOwn(
       {},
       {
         OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:4318",
         OTEL_EXPORTER_OTLP_PROTOCOL: "grpc",
         OTEL_SERVICE_NAME: "shop",
+        OTEL_ENTITIES: "service{service.name=shop}",
+        OTEL_METRICS_EXPORTER: "otlp,prometheus,console",
+        OTEL_SDK_DISABLED: "true",
+        OTEL_LOG_LEVEL: "debug",
+        OTEL_CONFIG_FILE: "/nonexistent.yaml",
+        OTEL_EXPERIMENTAL_CONFIG_FILE: "/nonexistent.yaml",
         OTEL_METRIC_EXPORT_INTERVAL: "2000",
       },
     );
-    expect(config.export.otlp).toEqual([]);
+    expect({ ...config, collection: undefined }).toEqual({
+      ...(await loadOwn({}, {})).config,
+      collection: undefined,
+    });
+    expect(config.export).toEqual({ otlp: [], prometheus: undefined, file: undefined, console: undefined });
     expect(config.resource.attributes).toEqual({});
     expect(config.collection.intervalMs).toBe(2000);
+    expect(logLevel).toBeUndefined();
     expect(notes).toEqual([]);
   });
 });

@@ -31,6 +31,7 @@ const stream = { tls: undefined, steps: [] };
 describe("defaults", () => {
   test("hold for everything that the file leaves out", () => {
     expect(configOf("{}")).toEqual({
+      disabled: false,
       collection: { intervalMs: 15_000, timeoutMs: 10_000 },
       resource: { attributes: {} },
       compat: {
@@ -139,6 +140,7 @@ compat:
   - connection_status: {}
 `;
     expect(configOf(text)).toEqual({
+      disabled: false,
       collection: { intervalMs: 20_000, timeoutMs: 5_000 },
       compat: {
         datakit: true,

@@ -74,13 +74,16 @@ describe("samples", () => {
       OTEL_METRIC_EXPORT_TIMEOUT: "6000",
       OTEL_RESOURCE_ATTRIBUTES: "team=edge",
       OTEL_SERVICE_NAME: "own",
+      OTEL_METRICS_EXPORTER: "otlp,prometheus,console",
+      OTEL_EXPORTER_PROMETHEUS_PORT: "9465",
     };
     const { config, notes } = parseConfig(read("config/sockscope.yaml"), "f.yaml", given);
     expect(notes).toEqual([]);
     expect(config.collection).toEqual({ intervalMs: 7_000, timeoutMs: 6_000 });
     expect(config.resource.attributes).toEqual({ team: "edge", "service.name": "own" });
     expect(config.export.otlp[0]?.url).toBe("http://h:4318/v1/metrics");
-    expect(config.export.prometheus).toMatchObject({ listen: { host: "127.0.0.1", port: 9464 } });
+    expect(config.export.prometheus).toMatchObject({ listen: { host: "127.0.0.1", port: 9465 } });
+    expect(config.export.console).toBe("table");
     expect(config.sockets).toMatchObject({ groupBy: "endpoint" });
     expect(config.host).toEqual({ sockstat: true });
     expect(config.probes.targets).toMatchObject([
@@ -160,11 +163,27 @@ describe("docs/CONFIGURATION.md", () => {
   const docs = renderConfigurationDocs();
 
   test("has a row for every key, variable and refused key", () => {
-    const rows = docs.split("\n").filter((line) => line.startsWith("| `"));
+    const [before = "", after = ""] = docs.split(/^## OpenTelemetry declarative configuration$[^]*?(?=^## )/m);
+    const rows = [...before.split("\n"), ...after.split("\n")].filter((line) => line.startsWith("| `"));
     for (const { key } of keys.filter(({ key: path }) => path.includes(".")))
       expect(rows.filter((row) => row.startsWith(`| \`${key}\` |`))).toHaveLength(1);
     for (const name of [...Object.keys(variables), ...Object.keys(unbuiltKeys)])
       expect(rows.filter((row) => row.startsWith(`| \`${name}\` |`))).toHaveLength(1);
+  });
+
+  test("shows what becomes of the keys of a declarative file, each once", () => {
+    const section = /^## OpenTelemetry declarative configuration$[^]*?(?=^## )/m.exec(docs)?.[0] ?? "";
+    const rows = section.split("\n").filter((line) => line.startsWith("| `"));
+    const names = rows.map((row) => row.split("` | ")[0]);
+    expect(new Set(names).size).toBe(names.length);
+    for (const row of [
+      "| `meter_provider.readers[].periodic.interval` | `collection.interval`, in ms. Without it 60000 |",
+      "| `otlp_http.endpoint` | `metrics_endpoint`. Without it `http://localhost:4318/v1/metrics` |",
+      "| `otlp_grpc.tls.insecure` | Whether an endpoint without a scheme is an `http://` one |",
+      "| `meter_provider.views` | Refused: choose in the file of sockscope what is measured |",
+      "| `tracer_provider` | Left aside: sockscope has no spans |",
+    ])
+      expect(rows).toContain(row);
   });
 
   test("shows type, default and meaning", () => {
