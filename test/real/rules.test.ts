@@ -28,6 +28,7 @@ describe.skipIf(realParts.promtool === "")("the rules for Prometheus", () => {
     );
     expect(said).toMatch(/SUCCESS: \d+ rules found[^]*SUCCESS: \d+ rules found/);
     expect(status).toBe(0);
+    expect(promtool("check", "config", join(ruleFolder, "prometheus.yaml"))).toMatchObject({ status: 0 });
   });
 
   test("they fire where they should, say what they should, and are silent elsewhere", () => {
