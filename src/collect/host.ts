@@ -4,6 +4,7 @@ import type { Observation, ObservedMetric } from "../metrics/observation.ts";
 import type { Log } from "../model/log.ts";
 import type { ReadProcFile } from "../model/sources.ts";
 import { parseSockstat, type Sockstat } from "../text/sockstat.ts";
+import { readLimits } from "./host-limits.ts";
 import { inSlices, type Part } from "./reading.ts";
 
 export type HostOptions = {
@@ -103,13 +104,16 @@ export const createHostPart = (options: HostOptions): Part => {
 
   return {
     async collect() {
-      const [first, second] = await Promise.allSettled([readFile("sockstat"), readFile("sockstat6")]);
+      const files = Promise.allSettled([readFile("sockstat"), readFile("sockstat6")]);
+      const limits = sockstat ? await readLimits(options) : [];
+      const [first, second] = await files;
       const parsed = [first, second].flatMap((result) =>
         result.status === "fulfilled" && result.value !== undefined ? [result.value] : [],
       );
       if (first.status === "rejected") settled((first.reason as Error).message);
       else settled(first.value === undefined ? `there is no ${proc}/net/sockstat` : undefined);
-      const observations: Observation[] = sockstat ? parsed.flatMap((one) => sockstatObservations(one, pageSize)) : [];
+      const figures = sockstat ? parsed.flatMap((one) => sockstatObservations(one, pageSize)) : [];
+      const observations: Observation[] = [...figures, ...limits];
       const waiting = parsed[0]?.values.get("TCP")?.get("tw");
       if (timeWait && waiting !== undefined) {
         observations.push({

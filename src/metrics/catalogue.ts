@@ -109,6 +109,12 @@ export const attributes = {
     values: ["server", "client", "unknown"],
     description: "server: accepted by a listener of this host; client: opened to the peer.",
   },
+  "sockscope.memory.threshold": {
+    type: "string",
+    values: ["low", "pressure", "max"],
+    description:
+      "Below low the kernel does not care, above pressure it keeps buffers small, above max it gives no memory.",
+  },
   "sockscope.peer.network": { type: "string", description: "The network of the peer, by its name under `networks`." },
   "sockscope.peer.prefix": { type: "string", description: "The /24 (IPv4) or /56 (IPv6) of the peer." },
   "sockscope.probe.name": { type: "string", description: "The target's name." },
@@ -755,6 +761,35 @@ export const catalogue = {
     optional: ["network.transport", "network.protocol.name", "network.type"],
     description:
       "Buffer memory: TCP and UDP of the whole kernel, in whole pages; fragments (with network.type) of this network namespace.",
+  },
+  "sockscope.sockstat.memory.limit": {
+    carrier: "sdk",
+    kind: "updowncounter",
+    unit: "By",
+    value: "int",
+    series: "none",
+    own: ["network.transport", "sockscope.memory.threshold"],
+    description:
+      "What the buffer memory of TCP and UDP is held against (tcp_mem, udp_mem). The kernel shows it in its first network namespace only.",
+  },
+  "sockscope.sockstat.orphan.limit": {
+    carrier: "sdk",
+    kind: "updowncounter",
+    unit: "{socket}",
+    value: "int",
+    series: "none",
+    own: ["network.transport"],
+    description:
+      "Orphans beyond it are reset (tcp_max_orphans). The kernel shows it in its first network namespace only.",
+  },
+  "sockscope.sockstat.time_wait.limit": {
+    carrier: "sdk",
+    kind: "updowncounter",
+    unit: "{socket}",
+    value: "int",
+    series: "none",
+    own: ["network.transport"],
+    description: "Sockets beyond it skip TIME_WAIT (tcp_max_tw_buckets), in this network namespace.",
   },
   "sockscope.agent.dump.duration": {
     carrier: "sdk",

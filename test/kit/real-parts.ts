@@ -8,6 +8,7 @@ export const realParts = {
   victoria: named("VICTORIA"),
   prometheus: named("PROMETHEUS"),
   promtool: named("PROMTOOL"),
+  helm: named("HELM"),
 };
 
 /** Whether tests can run beside these programs, in a network namespace of their own. */

@@ -29,8 +29,16 @@ export:
   otlp: { endpoint: "${collectorUrl}", protocol: http/protobuf, compression: gzip }
 `;
 
-/** The rate of a flow is known only while the network limits it and not the application, the threshold once it has lost. */
-const mayBeAbsent = new Set(["sockscope.flow.delivery_rate", "sockscope.flow.ssthresh"]);
+/**
+ * The rate of a flow is known only while the network limits it and not the application, the threshold once it has lost;
+ * these two limits only in the kernel's first network namespace.
+ */
+const mayBeAbsent = new Set([
+  "sockscope.flow.delivery_rate",
+  "sockscope.flow.ssthresh",
+  "sockscope.sockstat.memory.limit",
+  "sockscope.sockstat.orphan.limit",
+]);
 
 const ofOtherTools = Object.keys(compatMetrics);
 
