@@ -19,17 +19,25 @@ import {
   collectSocketCounts,
   settleSocketCounts,
 } from "../fold/socket-counts.ts";
-import { allStates, createStateCounts, dumpedStates, type StateCounts } from "../fold/states.ts";
+import { beginNetnsStates, collectNetnsStates, settleNetnsStates } from "../fold/netns-states.ts";
+import { allStates, dumpedStates, resetStates, type StateCounts } from "../fold/states.ts";
 import type { Observation } from "../metrics/observation.ts";
 import type { MetricColumns } from "../model/columns.ts";
 import type { NamedNetworks, SocketsConfig } from "../model/config.ts";
 import { SourceError } from "../model/errors.ts";
 import type { Log } from "../model/log.ts";
-import type { SocketBatch, SocketProtocol } from "../model/socket.ts";
-import { type DumpReport, emptyReport, type ReadSockets, type SubscribeDestroyEvents } from "../model/sources.ts";
+import { ownNetns, type SocketBatch, type SocketProtocol } from "../model/socket.ts";
+import {
+  type DumpReport,
+  emptyReport,
+  type NetnsFacts,
+  type ReadSockets,
+  type SubscribeDestroyEvents,
+} from "../model/sources.ts";
 import type { OwnersPart } from "./owners.ts";
 import type { Selector } from "../select/select.ts";
 import type { HostNames } from "./hosts.ts";
+import type { NamespacesPart } from "./namespaces.ts";
 import { inSlices, type Part, type Reading } from "./reading.ts";
 import { createSocketEvents } from "./socket-events.ts";
 import {
@@ -55,6 +63,10 @@ export type SocketsOptions = {
   readonly selector: Selector;
   /** `networks` of the configuration. */
   readonly networks: readonly NamedNetworks[];
+  /** Those that `read`, `readTcp` and `subscribe` are of. */
+  readonly netns: NetnsFacts;
+  /** Undefined: the configuration asks for the agent's own only. */
+  readonly namespaces: NamespacesPart | undefined;
   /** The names that the selection asks for; undefined where it names none. */
   readonly hostNames: HostNames | undefined;
   /** net.ipv4.ip_local_port_range. */
@@ -125,22 +137,24 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
     }
   };
 
-  const dump = async (counts: StateCounts, signal: AbortSignal): Promise<DumpReport> => {
+  const dump = async (signal: AbortSignal): Promise<DumpReport> => {
     const report: DumpReport = {
       skipped: 0,
       lacking: new Set(),
       retries: 0,
-      restart: (protocol) => restartFold(fold, counts, protocol),
+      restart: (protocol, netns) => restartFold(fold, protocol, netns),
     };
+    resetStates(fold.states);
+    if (fold.netnsStates !== undefined) beginNetnsStates(fold.netnsStates);
     fold.dumped.fill(0);
     if (looksForOwners !== undefined) letWait(fold.flows);
     try {
-      for await (const batch of read(signal, report)) foldBatch(fold, counts, batch);
+      for await (const batch of read(signal, report)) foldBatch(fold, batch);
     } finally {
       skipped += report.skipped;
       retries += report.retries;
     }
-    await foldLate(signal, (batch) => foldWaiting(fold, counts, batch));
+    await foldLate(signal, (batch) => foldWaiting(fold, batch));
     sayLacking(report.lacking);
     return report;
   };
@@ -152,7 +166,11 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
     const wait = (): void => {
       if (looksForOwners !== undefined) letWait(flows);
     };
-    const report: DumpReport = { ...emptyReport(), restart: wait };
+    // Of another namespace's flows, those that wait already are told by their cookies when they come again.
+    const restart: DumpReport["restart"] = (_protocol, netns = ownNetns) => {
+      if (netns === ownNetns) wait();
+    };
+    const report: DumpReport = { ...emptyReport(), restart };
     beginResync(flows);
     wait();
     try {
@@ -185,9 +203,11 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
   const settle = async ({ lacking }: DumpReport): Promise<void> => {
     if (failing) log("info", "sockets can be read again");
     failing = false;
-    await inSlices(settleFlows(fold.flows));
+    await inSlices(settleFlows(fold.flows, options.netns.unread));
     for (const bound of bounds) settleBound(bound);
     settleSocketCounts(fold.socketCounts, lacking);
+    if (fold.netnsStates !== undefined) settleNetnsStates(fold.netnsStates, fold.flows.time);
+    options.namespaces?.settled();
     fold.listening.nextDump();
   };
 
@@ -198,21 +218,21 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
       ...(await inSlices(collectBound(fold.listeners, absent))),
       ...(await inSlices(collectBound(fold.udpPorts, absent))),
       ...(await inSlices(collectSocketCounts(fold.socketCounts, absent))),
+      ...(tcp && fold.netnsStates !== undefined ? await inSlices(collectNetnsStates(fold.netnsStates, absent)) : []),
       ...(rtt === undefined ? [] : [rtt]),
     ];
   };
 
   /** What was read, or nothing but that it could not be. */
   const observe = async (started: number, signal: AbortSignal): Promise<Observation[]> => {
-    const counts = createStateCounts();
     try {
-      const report = await dump(counts, signal);
+      const report = await dump(signal);
       await events.drain();
       events.hold(true);
       await settle(report);
       const sockets = fold.dumped.reduce((sum, count) => sum + count, 0);
       return [
-        ...(tcp ? stateObservations(counts, config) : []),
+        ...(tcp && fold.netnsStates === undefined ? stateObservations(fold.states, config) : []),
         { metric: "sockscope.agent.dump.sockets", value: sockets, attributes: {} },
         { metric: "sockscope.agent.dump.duration", value: (now() - started) / 1000, attributes: {} },
         ...budgetObservations(fold),
@@ -249,6 +269,7 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
       { metric: "sockscope.agent.rows.skipped", value: skipped, attributes: source },
       { metric: "sockscope.agent.dump.retries", value: retries, attributes: {} },
       ...events.observations(),
+      ...(options.namespaces?.observations() ?? []),
       ...(looksForOwners?.observations() ?? []),
     );
     return { columns: await columns(failing), observations };

@@ -17,7 +17,7 @@ import { defaults } from "./defaults.ts";
 import { formatDuration } from "../text/duration.ts";
 import type { Environment, Sourced } from "./environment.ts";
 import { formatHostPort } from "./host-port.ts";
-import type { File, otlp } from "./schema.ts";
+import type { File, otlp, sockets } from "./schema.ts";
 import type { TlsOptions } from "../model/target.ts";
 import type { SelectFields } from "./select.ts";
 import { inheritedOf, type PlacedFields, targetNotes, targetOf, tlsOf } from "./targets.ts";
@@ -74,7 +74,15 @@ export const familiesOf = (
   switches: Readonly<Partial<Record<FlowFamily, boolean | undefined>>> = {},
 ): readonly FlowFamily[] => flowFamilies.filter((family) => switches[family] ?? defaultFamilies.includes(family));
 
+type SocketsFields = z.output<typeof sockets>;
+
 const entryOf = (fields: SelectFields): SelectEntry => ({ ...fields, side: fields.side ?? "any" });
+
+const namespacesOf = (written: SocketsFields["namespaces"]): SocketsConfig["namespaces"] => {
+  if (written === undefined || typeof written === "string") return written ?? defaults.sockets.namespaces;
+  const { containers = [], pids = [], names = [] } = written;
+  return { containers, pids, names };
+};
 
 const socketsOf = (sockets: File["sockets"]): SocketsConfig | "off" => {
   if (sockets === false) return "off";
@@ -89,6 +97,7 @@ const socketsOf = (sockets: File["sockets"]): SocketsConfig | "off" => {
       exclude: own.select?.exclude?.map(entryOf) ?? defaults.sockets.select.exclude,
     },
     groupBy: own.group_by ?? defaults.sockets.groupBy,
+    namespaces: namespacesOf(own.namespaces),
     events: own.events ?? defaults.sockets.events,
     maxGroups: own.max_groups ?? defaults.sockets.maxGroups,
     // By bytes, unless nobody counts them.

@@ -5,7 +5,6 @@ export const unbuiltKeys: Readonly<Record<string, string>> = {
   compat: "remove it",
   election: "remove it, each agent runs its own probes",
   "paths.sys": "remove it",
-  "sockets.namespaces": "remove it",
   "host.netstat": "remove it",
 };
 
@@ -13,7 +12,6 @@ type UnbuiltValues = { readonly at: string; readonly values: readonly string[]; 
 
 /** Values of the design that this version does not have. */
 export const unbuiltValues: readonly UnbuiltValues[] = [
-  { at: "sockets.group_by[]", values: ["sockscope.netns"], remedy: "remove it, one network namespace is read" },
   { at: "export.otlp.protocol", values: ["grpc"], remedy: "use http/protobuf" },
 ];
 

@@ -121,7 +121,7 @@ const createCounters = (options: FlowOptions, table: SeriesTable<"group">) => {
   };
 };
 
-export const createFlows = (options: FlowOptions) => {
+export const createFlows = (options: FlowOptions, byNetns = false) => {
   const table = new SeriesTable<"group">();
   const perSocket = options.groupBy === "socket";
   const columns = {
@@ -133,7 +133,7 @@ export const createFlows = (options: FlowOptions) => {
   return {
     options,
     perSocket,
-    grouping: createGrouping(options.groupBy),
+    grouping: createGrouping(options.groupBy, byNetns),
     table,
     columns,
     counters,
@@ -171,6 +171,8 @@ export const createFlows = (options: FlowOptions) => {
     seen: new Uint32Array(64),
     /** Local port and peer port: other ones under the same cookie are another connection. */
     ports: new Uint32Array(64),
+    /** Number of the network namespace. */
+    netns: new Uint32Array(64),
     /** 1: counted as open. 0: closed after two absences, kept for the destroy event that is still to come. */
     live: new Uint8Array(64),
     /** Dumps in which an owner that is not known yet is still asked for. */
@@ -217,6 +219,7 @@ export const growSlots = (flows: Flows): void => {
   flows.rows = grow(flows.rows, (length) => new Int32Array(length));
   flows.seen = grow(flows.seen, (length) => new Uint32Array(length));
   flows.ports = grow(flows.ports, (length) => new Uint32Array(length));
+  flows.netns = grow(flows.netns, (length) => new Uint32Array(length));
   flows.live = grow(flows.live, (length) => new Uint8Array(length));
   flows.recheck = grow(flows.recheck, (length) => new Uint8Array(length));
   flows.last = grow(flows.last, (length) => new Float64Array(length));
