@@ -90,6 +90,7 @@ export const createNamespaces = (options: NamespacesOptions) => {
   let scanned = false; // all of the host, once
   let scanning: Promise<void> | undefined;
   let lastScan = -Infinity;
+  let isClosed = false;
   let isHeard = false;
   /** A namespace has no id, and can be given none. */
   let isDeafened = false;
@@ -133,7 +134,7 @@ export const createNamespaces = (options: NamespacesOptions) => {
   };
 
   const identify = (netns: Netns): void => {
-    if (!isHeard) return;
+    if (!isHeard || isClosed) return;
     try {
       netns.id = withFile(netns, ids.idOf);
       byId.set(netns.id, netns.number);
@@ -280,7 +281,8 @@ export const createNamespaces = (options: NamespacesOptions) => {
   };
 
   const wake = (): void => {
-    if (scanning === undefined && now() - lastScan >= leastRestMs) void refresh(new AbortController().signal);
+    if (!isClosed && scanning === undefined && now() - lastScan >= leastRestMs)
+      void refresh(new AbortController().signal);
   };
 
   const namespaces: Namespaces = {
@@ -338,6 +340,7 @@ export const createNamespaces = (options: NamespacesOptions) => {
       },
     },
     close: () => {
+      isClosed = true;
       ids.close();
       way.close();
     },

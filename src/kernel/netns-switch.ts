@@ -31,12 +31,14 @@ export const createNetnsSwitch = (libc: Libc, fatal: (reason: string) => never):
   const path = "/proc/thread-self/ns/net";
   const home = openSync(path, "r");
   const { dev, ino } = fstatSync(home);
+  let isClosed = false;
   return {
     path,
     device: dev,
     own: ino,
     refusal: failureOf(home),
     enter(file, call) {
+      if (isClosed) throw new SourceError("network namespaces are no longer read");
       const refused = failureOf(file);
       if (refused !== undefined) throw new SourceError(`setns() into a network namespace failed: ${refused}`);
       try {
@@ -46,6 +48,9 @@ export const createNetnsSwitch = (libc: Libc, fatal: (reason: string) => never):
         if (lost !== undefined) fatal(`there is no way back from another network namespace: setns() failed: ${lost}`);
       }
     },
-    close: () => closeSync(home),
+    close() {
+      if (!isClosed) closeSync(home);
+      isClosed = true;
+    },
   };
 };

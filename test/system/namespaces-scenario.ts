@@ -99,6 +99,20 @@ await sockets.ask("short 20");
 const short = await tickAll();
 const sums = sumsOf(watches.endpoint);
 
+const pidOf = (file: string): number => Number(/^\/proc\/(\d+)/.exec(file)?.[1]);
+const selected = await createWatch({
+  namespaces: {
+    containers: [],
+    pids: files
+      .map(pidOf)
+      .filter((pid) => pid > 0)
+      .slice(0, 1),
+    names: ["n3", "none"],
+  },
+});
+const selection = await selected.tick();
+selected.close();
+
 // One that the agent has not seen yet: its connections count from their birth when it is met.
 const addNamed = async (name: string) => {
   execFileSync("ip", ["netns", "add", name]);
@@ -150,6 +164,7 @@ process.stdout.write(
     sent,
     short,
     sums,
+    selection,
     metLate,
     heard: { before: beforeHeard, after: afterHeard },
     churn: { met, ids, after: afterChurn },

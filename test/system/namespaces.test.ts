@@ -16,6 +16,7 @@ type Scenario = {
   readonly sent: Ticks;
   readonly short: Ticks;
   readonly sums: Sums;
+  readonly selection: Tick;
   readonly metLate: Ticks;
   readonly heard: { readonly before: Sums; readonly after: Sums };
   readonly churn: {
@@ -128,6 +129,11 @@ describe.skipIf(!canUnshare)("sockets of 50 network namespaces", () => {
     expect(flows).toHaveLength(100);
     expect(new Set(flows.map(({ attributes }) => attributes["process.executable.name"]))).toHaveLength(1);
     expect(flows[0]?.attributes["process.executable.name"]).toMatch(/^python3/);
+  });
+
+  test("of a selection those are read that it names, and the agent's own", () => {
+    const found = Object.keys(byNetns(seen.selection, "system.network.connection.count"));
+    expect(found.sort()).toEqual([seen.own, seen.unnamed[0] ?? ""].map(inodeOf).concat("n3").sort());
   });
 
   test("in a namespace that is met later, connections count from their birth", () => {
