@@ -216,7 +216,7 @@ export type SocketsComposition = {
 /** How long the first look for network namespaces may take. */
 const firstScanMs = 5_000;
 
-/** `several`: the states of TCP sockets are counted by network namespace, TIME_WAIT as well. */
+/** `several`: what sockstat says of a network namespace is said of each here, TIME_WAIT sockets as well. */
 export type ComposedSockets = SocketsPart & { readonly several: boolean };
 
 /** The part that reads sockets, with all that it reads them by; `close` ends what it holds open. */
@@ -240,7 +240,7 @@ export const composeSockets = async (composition: SocketsComposition): Promise<C
     selector,
     networks,
     netns: namespaces?.facts ?? ownFacts(sockets, paths.proc),
-    namespaces: sockets.namespaces === "own" ? undefined : createNamespacesPart(namespaces),
+    namespaces: sockets.namespaces === "own" ? undefined : createNamespacesPart(namespaces, config.host.sockstat),
     hostNames,
     ephemeral: await readEphemeralPorts(paths.proc),
     now,

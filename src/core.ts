@@ -136,8 +136,9 @@ export const createCore = async (
     const timeWait =
       sockets !== "off" && sockets.protocols.includes("tcp") && sockets.timeWait === "sockstat" && !several;
     const wanted = platform() === "linux" && (host.sockstat || timeWait);
+    const sockstat = host.sockstat && several ? ("kernel" as const) : host.sockstat;
     const pageSize = libc === undefined ? undefined : Number(libc.func("int getpagesize()")());
-    const settings = { proc: paths.proc, read: readProcFile, pageSize, sockstat: host.sockstat, timeWait, log };
+    const settings = { proc: paths.proc, read: readProcFile, pageSize, sockstat, timeWait, log };
     await ticker.replace("host", wanted ? createHostPart(settings) : undefined);
   };
 

@@ -207,7 +207,7 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
     for (const bound of bounds) settleBound(bound);
     settleSocketCounts(fold.socketCounts, lacking);
     if (fold.netnsStates !== undefined) settleNetnsStates(fold.netnsStates, fold.flows.time);
-    options.namespaces?.settled();
+    options.namespaces?.settled(fold.flows.time);
     fold.listening.nextDump();
   };
 
@@ -219,6 +219,7 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
       ...(await inSlices(collectBound(fold.udpPorts, absent))),
       ...(await inSlices(collectSocketCounts(fold.socketCounts, absent))),
       ...(tcp && fold.netnsStates !== undefined ? await inSlices(collectNetnsStates(fold.netnsStates, absent)) : []),
+      ...((await options.namespaces?.columns(absent)) ?? []),
       ...(rtt === undefined ? [] : [rtt]),
     ];
   };

@@ -1,10 +1,11 @@
-import { attributeSet, type MetricColumns } from "../model/columns.ts";
+import type { MetricColumns } from "../model/columns.ts";
 import type { NetnsFacts } from "../model/sources.ts";
+import { type NetnsRows, settleNetnsRows } from "./netns-rows.ts";
 import { SeriesTable } from "./series.ts";
 import { allStates, createStateCounts, dumpedStates, type StateCounts } from "./states.ts";
 
 /** TCP sockets by state in each of several network namespaces, which can end: a row is a namespace, by its name. */
-export type NetnsStates = ReturnType<typeof createNetnsStates>;
+export type NetnsStates = NetnsRows & ReturnType<typeof createNetnsStates>;
 
 const metric = "system.network.connection.count";
 const types = ["ipv4", "ipv6"] as const;
@@ -47,30 +48,15 @@ export const countsOfNetns = ({ counts }: NetnsStates, netns: number): StateCoun
   return own;
 };
 
-const setRow = (states: NetnsStates, row: number, netns: number): void => {
-  const { table, columns, timeWait } = states;
-  const counts = states.netns.unread.has(netns) ? undefined : countsOfNetns(states, netns);
-  for (const { type, state, column } of columns) table.values(column)[row] = counts?.[type][state] ?? Number.NaN;
-  if (timeWait !== undefined) table.values(timeWait)[row] = states.netns.timeWait(netns) ?? Number.NaN;
-};
-
 /** After a complete dump: what a namespace without sockets has is 0, one that could not be read has nothing. */
 export const settleNetnsStates = (states: NetnsStates, time: number): void => {
-  const { table, rows, netns } = states;
-  const known = new Map(netns.all().map((number) => [netns.nameOf(number) ?? "", number]));
-  for (const [name, row] of rows) {
-    if (known.has(name)) continue;
-    table.remove(row);
-    rows.delete(name);
-  }
-  for (const [name, number] of known) {
-    let row = rows.get(name);
-    if (row === undefined) {
-      row = table.add(attributeSet({ "sockscope.netns": name }), time);
-      rows.set(name, row);
-    }
-    setRow(states, row, number);
-  }
+  const { table, columns, timeWait, netns } = states;
+  settleNetnsRows(states, time, (row, number) => {
+    const counts = netns.unread.has(number) ? undefined : countsOfNetns(states, number);
+    for (const { type, state, column } of columns) table.values(column)[row] = counts?.[type][state] ?? Number.NaN;
+    if (timeWait !== undefined)
+      table.values(timeWait)[row] = netns.sockstat(number)?.get("TCP")?.get("tw") ?? Number.NaN;
+  });
 };
 
 export const collectNetnsStates = ({ table }: NetnsStates, absent: boolean): Generator<number, MetricColumns[]> =>

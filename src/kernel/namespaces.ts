@@ -35,7 +35,8 @@ type Netns = {
   dumped: boolean;
   /** Its id, by which events name it. */
   id: number | undefined;
-  timeWait: number | undefined;
+  /** Of the last dump. */
+  sockstat: Sockstat | undefined;
   /** The scan that no longer found it. */
   gone: number | undefined;
 };
@@ -84,7 +85,7 @@ export const createNamespaces = (options: NamespacesOptions) => {
   const unread = new Set<number>();
   const said = new Set<string>();
   let ownName = String(way.own);
-  let ownTimeWait: number | undefined;
+  let ownSockstat: Sockstat | undefined;
   let numbers = ownNetns;
   let scans = 0;
   let scanned = false; // all of the host, once
@@ -165,7 +166,7 @@ export const createNamespaces = (options: NamespacesOptions) => {
       unmet: !scanned,
       dumped: false,
       id: undefined,
-      timeWait: undefined,
+      sockstat: undefined,
       gone: undefined,
     };
     byInode.set(inode, netns);
@@ -218,7 +219,6 @@ export const createNamespaces = (options: NamespacesOptions) => {
     };
     return parseSockstat(read("sockstat") + read("sockstat6"));
   };
-  const timeWaitOf = ({ values }: Sockstat): number | undefined => values.get("TCP")?.get("tw");
 
   const markRows = (batch: SocketBatch, from: number, number: number): void => {
     batch.netns.fill(number, from, batch.length);
@@ -240,8 +240,9 @@ export const createNamespaces = (options: NamespacesOptions) => {
 
     async function* readOne(netns: Netns, signal: AbortSignal, report: DumpReport): AsyncGenerator<SocketBatch> {
       current = netns;
+      netns.sockstat = undefined;
       sockstat = within(netns, readSockstat);
-      netns.timeWait = timeWaitOf(sockstat);
+      netns.sockstat = sockstat;
       const own: DumpReport = {
         skipped: 0,
         // What the kernel lacks, it lacks in the agent's own namespace as well.
@@ -292,7 +293,7 @@ export const createNamespaces = (options: NamespacesOptions) => {
       isUnmet: (number) => byNumber.get(number)?.unmet ?? false,
       unread,
       all: () => [ownNetns, ...[...byInode.values()].map(({ number }) => number)],
-      timeWait: (number) => (number === ownNetns ? ownTimeWait : byNumber.get(number)?.timeWait),
+      sockstat: (number) => (number === ownNetns ? ownSockstat : byNumber.get(number)?.sockstat)?.values,
     },
     settled() {
       for (const netns of byInode.values()) if (netns.dumped) netns.unmet = false;
@@ -309,7 +310,7 @@ export const createNamespaces = (options: NamespacesOptions) => {
       const others = readOthers(requests);
       return async function* (signal, report) {
         await refresh(signal);
-        ownTimeWait = timeWaitOf(readSockstat());
+        ownSockstat = readSockstat();
         yield* read(signal, report);
         yield* others(signal, report);
       };

@@ -47,8 +47,8 @@ export type NetnsFacts = {
   readonly unread: ReadonlySet<number>;
   /** All that there are now, the agent's own first. */
   readonly all: () => readonly number[];
-  /** TIME_WAIT sockets by sockstat; undefined where that could not be read. */
-  readonly timeWait: (netns: number) => number | undefined;
+  /** The figures of its sockstat and sockstat6, by line and key; undefined where they could not be read. */
+  readonly sockstat: (netns: number) => ReadonlyMap<string, ReadonlyMap<string, number>> | undefined;
 };
 
 /** Where the agent's own is the only one, and nobody asks for its name. */
@@ -58,7 +58,7 @@ export const noNetnsFacts: NetnsFacts = {
   isUnmet: () => false,
   unread: new Set(),
   all: () => [],
-  timeWait: () => undefined,
+  sockstat: () => undefined,
 };
 
 /** Other network namespaces than the agent's own, as they are found and read. */

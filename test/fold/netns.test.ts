@@ -27,7 +27,7 @@ const createTest = (groupBy: SocketsConfig["groupBy"] = "endpoint") => {
     isUnmet: (number: number) => unmet.has(number),
     unread,
     all: () => [...names.keys()],
-    timeWait: (number: number) => number * 10,
+    sockstat: (number: number) => new Map([["TCP", new Map([["tw", number * 10]])]]),
   };
   const fold = createSocketFold({
     ...allSockets,

@@ -37,7 +37,7 @@ const startSockets = (...namespaces: readonly string[]) => {
 const createWatch = async (sockets: Partial<SocketsConfig>) => {
   const part = await composeSockets({
     libc: loadLibc(),
-    config: { paths: defaults.paths, networks: [] } as unknown as Config,
+    config: { paths: defaults.paths, networks: [], host: { sockstat: true } } as unknown as Config,
     sockets: { ...defaults.sockets, namespaces: "all", seriesTtl: 1, ...sockets },
     resolve: () => Promise.reject(new Error("no name is to be resolved")),
     now: () => performance.now(),

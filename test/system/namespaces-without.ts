@@ -13,7 +13,7 @@ const server = createServer().listen(8080, "127.0.0.1");
 await once(server, "listening");
 const part = await composeSockets({
   libc: loadLibc(),
-  config: { paths: defaults.paths, networks: [] } as unknown as Config,
+  config: { paths: defaults.paths, networks: [], host: { sockstat: true } } as unknown as Config,
   sockets: { ...defaults.sockets, groupBy: "host", namespaces: "all" },
   resolve: () => Promise.reject(new Error("no name is to be resolved")),
   now: () => performance.now(),

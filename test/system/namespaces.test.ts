@@ -108,7 +108,7 @@ describe.skipIf(!canUnshare)("sockets of 50 network namespaces", () => {
     );
   });
 
-  test("listeners, UDP ports and states are those of each namespace", () => {
+  test("listeners, UDP ports, states and sockstat are those of each namespace", () => {
     const port = { "network.local.port": 8080 } as const;
     expect(byNetns(seen.first.endpoint, "sockscope.listener.accept_queue.limit", port)).toEqual(each(() => [8]));
     expect(byNetns(seen.first.endpoint, "sockscope.udp.drops", { "network.local.port": 9000 })).toEqual(
@@ -119,6 +119,12 @@ describe.skipIf(!canUnshare)("sockets of 50 network namespaces", () => {
     const own = inodeOf(seen.own);
     expect(byNetns(seen.first.endpoint, count, state("established"))).toEqual({ ...each(() => [2]), [own]: [0] });
     expect(byNetns(seen.first.endpoint, count, state("listen"))).toEqual({ ...each(() => [1]), [own]: [0] });
+    const inUse = { "network.transport": "tcp", "network.type": "ipv4" } as const;
+    expect(byNetns(seen.first.endpoint, "sockscope.sockstat.in_use", inUse)).toEqual({
+      ...each(() => [3]),
+      [own]: [0],
+    });
+    expect(byNetns(seen.short.endpoint, "sockscope.sockstat.time_wait")).toEqual({ ...each(() => [20]), [own]: [0] });
     const waiting = { "network.connection.state": "time_wait" } as const;
     expect(byNetns(seen.short.endpoint, count, waiting)).toEqual({ ...each(() => [20]), [own]: [0] });
   });
