@@ -161,6 +161,7 @@ sockets:
         cgroups: [user.slice]
         containers: [telemetry]
   group_by: endpoint
+  namespaces: own
   events: auto
   max_groups: 2000
   rank_by: bytes
