@@ -84,26 +84,31 @@ export const createParts = ({ config, log, record }: PartsOptions): Parts => {
   const probes = createProbesPart(record, Date.now);
   const ticker = createTicker({ probes }, timing);
   let closeSockets = (): void => undefined;
+  let several = false;
 
   const setSockets = async (next: Config): Promise<void> => {
     const { sockets } = next;
     const closeOld = closeSockets;
     if (sockets === "off") {
       closeSockets = () => undefined;
+      several = false;
       await ticker.replace("sockets", undefined);
     } else {
       const part = await composeSockets({ libc, config: next, sockets, resolve: resolver.resolve, now, log });
       closeSockets = part.close;
+      several = part.several;
       await ticker.replace("sockets", part);
     }
     closeOld();
   };
 
   const setHost = async ({ sockets, paths, host, compat }: Config): Promise<void> => {
-    const timeWait = sockets !== "off" && sockets.protocols.includes("tcp") && sockets.timeWait === "sockstat";
+    const timeWait =
+      sockets !== "off" && sockets.protocols.includes("tcp") && sockets.timeWait === "sockstat" && !several;
     const wanted = platform() === "linux" && (host.sockstat || timeWait || compat.sockstat);
     const pageSize = libc === undefined ? undefined : Number(libc.func("int getpagesize()")());
-    const settings = { proc: paths.proc, read: readProcFile, pageSize, sockstat: host.sockstat, timeWait, log };
+    const sockstat = host.sockstat && several ? ("kernel" as const) : host.sockstat;
+    const settings = { proc: paths.proc, read: readProcFile, pageSize, sockstat, timeWait, log };
     await ticker.replace("host", wanted ? createHostPart({ ...settings, compat: compat.sockstat }) : undefined);
   };
 

@@ -21,18 +21,26 @@ import {
   collectSocketCounts,
   settleSocketCounts,
 } from "../fold/socket-counts.ts";
-import { allStates, createStateCounts, dumpedStates, type StateCounts } from "../fold/states.ts";
+import { beginNetnsStates, collectNetnsStates, settleNetnsStates } from "../fold/netns-states.ts";
+import { allStates, dumpedStates, resetStates, type StateCounts } from "../fold/states.ts";
 import type { attributes } from "../metrics/catalogue.ts";
 import type { Observation } from "../metrics/observation.ts";
 import type { MetricColumns } from "../model/columns.ts";
 import type { NamedNetworks, SocketsConfig } from "../model/config.ts";
 import { SourceError } from "../model/errors.ts";
 import type { Log } from "../model/log.ts";
-import type { SocketBatch, SocketProtocol } from "../model/socket.ts";
-import { type DumpReport, emptyReport, type ReadSockets, type SubscribeDestroyEvents } from "../model/sources.ts";
+import { ownNetns, type SocketBatch, type SocketProtocol } from "../model/socket.ts";
+import {
+  type DumpReport,
+  emptyReport,
+  type NetnsFacts,
+  type ReadSockets,
+  type SubscribeDestroyEvents,
+} from "../model/sources.ts";
 import type { OwnersPart } from "./owners.ts";
 import type { Selector } from "../select/select.ts";
 import type { HostNames } from "./hosts.ts";
+import type { NamespacesPart } from "./namespaces.ts";
 import { inSlices, type Part, type Reading } from "./reading.ts";
 import { createSocketEvents } from "./socket-events.ts";
 import {
@@ -60,6 +68,10 @@ export type SocketsOptions = {
   /** `networks` of the configuration. */
   readonly networks: readonly NamedNetworks[];
   readonly compat?: SocketsCompat;
+  /** Those that `read`, `readTcp` and `subscribe` are of. */
+  readonly netns: NetnsFacts;
+  /** Undefined: the configuration asks for the agent's own only. */
+  readonly namespaces: NamespacesPart | undefined;
   /** The names that the selection asks for; undefined where it names none. */
   readonly hostNames: HostNames | undefined;
   /** net.ipv4.ip_local_port_range. */
@@ -140,22 +152,24 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
     }
   };
 
-  const dump = async (counts: StateCounts, signal: AbortSignal): Promise<DumpReport> => {
+  const dump = async (signal: AbortSignal): Promise<DumpReport> => {
     const report: DumpReport = {
       skipped: 0,
       lacking: new Set(),
       retries: 0,
-      restart: (protocol) => restartFold(fold, counts, protocol),
+      restart: (protocol, netns) => restartFold(fold, protocol, netns),
     };
+    resetStates(fold.states);
+    if (fold.netnsStates !== undefined) beginNetnsStates(fold.netnsStates);
     fold.dumped.fill(0);
     if (looksForOwners !== undefined) letWait(fold.flows);
     try {
-      for await (const batch of read(signal, report)) foldBatch(fold, counts, batch);
+      for await (const batch of read(signal, report)) foldBatch(fold, batch);
     } finally {
       skipped += report.skipped;
       retries += report.retries;
     }
-    await foldLate(signal, (batch) => foldWaiting(fold, counts, batch));
+    await foldLate(signal, (batch) => foldWaiting(fold, batch));
     sayLacking(report.lacking);
     return report;
   };
@@ -167,7 +181,11 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
     const wait = (): void => {
       if (looksForOwners !== undefined) letWait(flows);
     };
-    const report: DumpReport = { ...emptyReport(), restart: wait };
+    // Of another namespace's flows, those that wait already are told by their cookies when they come again.
+    const restart: DumpReport["restart"] = (_protocol, netns = ownNetns) => {
+      if (netns === ownNetns) wait();
+    };
+    const report: DumpReport = { ...emptyReport(), restart };
     for (const each of fold.allFlows) beginResync(each);
     wait();
     try {
@@ -200,10 +218,12 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
   const settle = async ({ lacking }: DumpReport): Promise<void> => {
     if (failing) log("info", "sockets can be read again");
     failing = false;
-    for (const flows of fold.allFlows) await inSlices(settleFlows(flows));
+    for (const flows of fold.allFlows) await inSlices(settleFlows(flows, options.netns.unread));
     if (fold.telegraf !== undefined) await inSlices(settleTelegraf(fold.telegraf));
     for (const bound of bounds) settleBound(bound);
     settleSocketCounts(fold.socketCounts, lacking);
+    if (fold.netnsStates !== undefined) settleNetnsStates(fold.netnsStates, fold.flows.time);
+    options.namespaces?.settled(fold.flows.time);
     fold.listening.nextDump();
   };
 
@@ -214,6 +234,8 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
       ...(await inSlices(collectBound(fold.listeners, absent))),
       ...(await inSlices(collectBound(fold.udpPorts, absent))),
       ...(await inSlices(collectSocketCounts(fold.socketCounts, absent))),
+      ...(tcp && fold.netnsStates !== undefined ? await inSlices(collectNetnsStates(fold.netnsStates, absent)) : []),
+      ...((await options.namespaces?.columns(absent)) ?? []),
       ...(rtt === undefined ? [] : [rtt]),
       ...(fold.telegraf === undefined ? [] : await inSlices(collectTelegraf(fold.telegraf, absent))),
       ...(fold.ssExporter === undefined ? [] : await inSlices(collectSsExporter(fold.ssExporter, absent))),
@@ -222,15 +244,14 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
 
   /** What was read, or nothing but that it could not be. */
   const observe = async (started: number, signal: AbortSignal): Promise<Observation[]> => {
-    const counts = createStateCounts();
     try {
-      const report = await dump(counts, signal);
+      const report = await dump(signal);
       await events.drain();
       events.hold(true);
       await settle(report);
       const sockets = fold.dumped.reduce((sum, count) => sum + count, 0);
       return [
-        ...(tcp ? stateObservations(counts, config) : []),
+        ...(tcp && fold.netnsStates === undefined ? stateObservations(fold.states, config) : []),
         { metric: "sockscope.agent.dump.sockets", value: sockets, attributes: {} },
         { metric: "sockscope.agent.dump.duration", value: (now() - started) / 1000, attributes: {} },
         ...budgetObservations(fold),
@@ -268,6 +289,7 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
       { metric: "sockscope.agent.rows.skipped", value: skipped, attributes: source },
       { metric: "sockscope.agent.dump.retries", value: retries, attributes: {} },
       ...events.observations(),
+      ...(options.namespaces?.observations() ?? []),
       ...(looksForOwners?.observations() ?? []),
     );
     return { columns: await columns(failing), observations };

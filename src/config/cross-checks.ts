@@ -32,6 +32,14 @@ const rankFindings = (value: unknown): Finding[] => {
   return [valueAt(["sockets", "rank_by"], `needs metrics.${family}, which is off: leave it on, or rank by flows`)];
 };
 
+const namespacesFindings = (value: unknown): Finding[] => {
+  const { namespaces, source } = sound(socketsSchema, value) ?? {};
+  if (namespaces === undefined || namespaces === "own" || source === undefined) return [];
+  if (source === "auto" || source === "netlink") return [];
+  const message = `needs netlink, and source is ${source}: leave source out, or write own`;
+  return [valueAt(["sockets", "namespaces"], message)];
+};
+
 const socketFindings = (value: unknown): Finding[] => {
   const { protocols: named, select } = mapOf(value);
   const read = named === undefined || named === null ? defaults.sockets.protocols : sound(protocols, named);
@@ -177,6 +185,7 @@ export const crossCheck = (file: unknown, environment: Given): Finding[] => {
     ...collectionFindings(times, environment),
     ...networkFindings(mapOf(networks)),
     ...rankFindings(sockets),
+    ...namespacesFindings(sockets),
     ...socketFindings(sockets),
     ...destinationFindings(mapOf(destinations)["otlp"], environment),
     ...compatFindings(tools, sockets),

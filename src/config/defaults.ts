@@ -19,6 +19,7 @@ export const defaults = {
     timeWait: "sockstat",
     select: { include: [], exclude: [] },
     groupBy: "endpoint",
+    namespaces: "own",
     events: "auto",
     maxGroups: 2_000,
     rankBy: "bytes",

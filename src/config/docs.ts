@@ -3,7 +3,7 @@ import { declarative } from "./declarative-schema.ts";
 import { variables } from "./environment.ts";
 import { durationSource } from "./kinds.ts";
 import { schema } from "./schema.ts";
-import { unbuiltKeys, unbuiltValues } from "./unbuilt.ts";
+import { unbuiltKeys } from "./unbuilt.ts";
 
 type Json = z.core.JSONSchema.JSONSchema;
 
@@ -274,10 +274,9 @@ const unbuiltSection = (): string =>
     "",
     "These are refused with a message of their own.",
     "",
-    "| Key or value | Instead |",
+    "| Key | Instead |",
     "| --- | --- |",
     ...Object.entries(unbuiltKeys).map(([key, remedy]) => `| \`${key}\` | ${remedy} |`),
-    ...unbuiltValues.map(({ at, values, remedy }) => `| \`${at}\`: ${values.join(", ")} | ${remedy} |`),
     "",
   ].join("\n");
 

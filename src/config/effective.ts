@@ -4,6 +4,7 @@ import {
   type Config,
   type FileConfig,
   flowFamilies,
+  type NetnsSelection,
   type OtlpConfig,
   type PortRange,
   type PrometheusConfig,
@@ -80,6 +81,10 @@ const entryIn = ({ side, portSide, ...entry }: SelectEntry): YamlMap => {
   };
   return given(endKeys.some((key) => written[key] !== undefined) ? { ...written, side, port_side: portSide } : written);
 };
+
+/** What is not named is left out: an empty list is a fault in a file. */
+const netnsIn = ({ containers, pids, names }: NetnsSelection): YamlMap =>
+  Object.fromEntries(Object.entries({ containers, pids, names }).filter(([, named]) => named.length > 0));
 
 const otlpIn = ({
   url,
@@ -169,6 +174,7 @@ export const renderEffective = (config: Config): string => {
               exclude: sockets.select.exclude.map(entryIn),
             },
             group_by: sockets.groupBy,
+            namespaces: typeof sockets.namespaces === "string" ? sockets.namespaces : netnsIn(sockets.namespaces),
             events: sockets.events,
             max_groups: sockets.maxGroups,
             rank_by: sockets.rankBy,

@@ -82,6 +82,14 @@ export const familiesOf = (
   switches: Readonly<Partial<Record<FlowFamily, boolean | undefined>>> = {},
 ): readonly FlowFamily[] => flowFamilies.filter((family) => switches[family] ?? defaultFamilies.includes(family));
 
+type SocketsFields = Exclude<File["sockets"], boolean | undefined>;
+
+const namespacesOf = (written: SocketsFields["namespaces"]): SocketsConfig["namespaces"] => {
+  if (written === undefined || typeof written === "string") return written ?? defaults.sockets.namespaces;
+  const { containers = [], pids = [], names = [] } = written;
+  return { containers, pids, names };
+};
+
 const socketsOf = (sockets: File["sockets"]): SocketsConfig | "off" => {
   if (sockets === false) return "off";
   const own = sockets === true || sockets === undefined ? {} : sockets;
@@ -95,6 +103,7 @@ const socketsOf = (sockets: File["sockets"]): SocketsConfig | "off" => {
       exclude: own.select?.exclude?.map(entryOf) ?? defaults.sockets.select.exclude,
     },
     groupBy: own.group_by ?? defaults.sockets.groupBy,
+    namespaces: namespacesOf(own.namespaces),
     events: own.events ?? defaults.sockets.events,
     maxGroups: own.max_groups ?? defaults.sockets.maxGroups,
     // By bytes, unless nobody counts them.

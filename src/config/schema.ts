@@ -35,7 +35,7 @@ import {
   whole,
 } from "./kinds.ts";
 import { parseBaseUrl, parseMetricsUrl } from "./otlp-url.ts";
-import { namedNetworks, select } from "./select.ts";
+import { namedNetworks, netnsSelection, select } from "./select.ts";
 import { filePath, refusing, shortestIntervalMs, span, target, tlsBlock } from "./target-schema.ts";
 
 const interval = (description: string, ms: number) =>
@@ -167,6 +167,13 @@ export const sockets = block({
     }),
     `What shares series: nothing (socket), what a process has with one peer's port (process), the sockets of one service or one peer's port (endpoint), those of a container or a systemd unit (container), all of a protocol (host); or whatever has equal values of a list of attributes.`,
     defaults.sockets.groupBy,
+  ),
+  namespaces: optional(
+    z.union([oneOf(["own", "all"]), netnsSelection], {
+      error: "must be own, all, or a map with containers, pids or names",
+    }),
+    "Which network namespaces are read, by netlink: the agent's own, all of the host, or its own and those that are named. Others need CAP_SYS_ADMIN, and CAP_SYS_PTRACE to find those of other users' processes; without the first its own alone is read. Where others are read, series have sockscope.netns.",
+    defaults.sockets.namespaces,
   ),
   events: optional(
     z.union([oneOf(eventModes), z.boolean().transform((on) => (on ? "on" : "off"))], {

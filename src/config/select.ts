@@ -178,6 +178,31 @@ export const entryOf = ({ port_side: portSide, side = "any", ...fields }: Select
   ...(portSide === undefined ? {} : { portSide }),
 });
 
+const netnsName = parsed<string>(
+  (written) =>
+    written === "" || written === "." || written === ".." || /[/\0]/.test(written)
+      ? { fault: "must be a name in /run/netns, as ip netns list shows it" }
+      : written,
+  undefined,
+  text("the name of a network namespace"),
+);
+
+/** The map of `sockets.namespaces`. */
+export const netnsSelection = block({
+  containers: optional(
+    listOf(filled("the id or name of a container, or a pattern"), "containers", "").transform(distinct),
+    "Namespaces of containers, as in select: ids, at least their first 12 digits, or names; * is any text, ? any character.",
+  ),
+  pids: optional(listOf(whole(1, 4_194_304), "process ids", "").transform(distinct), "Namespaces of processes."),
+  names: optional(
+    listOf(netnsName, "names", "").transform(distinct),
+    "Namespaces by their names in /run/netns, as ip netns list shows them. One that is not there yet is read as soon as it is.",
+  ),
+}).refine((selection) => Object.keys(selection).length > 0, {
+  error: "must name containers, pids or names; write own for the agent's own namespace alone",
+  when: ({ issues }) => issues.length === 0,
+});
+
 const entries = z.array(selectEntry, { error: "must be a list of maps of keys" });
 
 /** `sockets.select`. */

@@ -4,16 +4,8 @@ import { patternOf, type Path } from "./path.ts";
 export const unbuiltKeys: Readonly<Record<string, string>> = {
   election: "remove it, each agent runs its own probes",
   "paths.sys": "remove it",
-  "sockets.namespaces": "remove it",
   "host.netstat": "remove it",
 };
-
-type UnbuiltValues = { readonly at: string; readonly values: readonly string[]; readonly remedy: string };
-
-/** Values of the design that this version does not have. */
-export const unbuiltValues: readonly UnbuiltValues[] = [
-  { at: "sockets.group_by[]", values: ["sockscope.netns"], remedy: "remove it, one network namespace is read" },
-];
 
 const refusal = (what: string, remedy: string): string =>
   `${what} is not supported by this version of sockscope: ${remedy}`;
@@ -23,12 +15,4 @@ export const unbuiltKey = (path: Path): string | undefined => {
   const pattern = patternOf(path);
   const remedy = Object.hasOwn(unbuiltKeys, pattern) ? unbuiltKeys[pattern] : undefined;
   return remedy === undefined ? undefined : refusal(JSON.stringify(path.at(-1)), remedy);
-};
-
-/** Why a value of a later version is refused; undefined for a value that is merely wrong. */
-export const unbuiltValue = (path: Path, value: unknown): string | undefined => {
-  if (typeof value !== "string") return undefined;
-  const place = patternOf(path);
-  const row = unbuiltValues.find(({ at, values }) => at === place && values.includes(value));
-  return row && refusal(JSON.stringify(value), row.remedy);
 };

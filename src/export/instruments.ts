@@ -40,7 +40,8 @@ const createCarryOver = () => {
 const namesOf = <N extends SdkMetric>(histograms: boolean): N[] =>
   (Object.keys(catalogue) as SdkMetric[]).filter(
     (name): name is N =>
-      catalogue[name].carrier === "sdk" && ((catalogue[name].kind as string) === "histogram") === histograms,
+      (catalogue[name].carrier as string) !== "producer" &&
+      ((catalogue[name].kind as string) === "histogram") === histograms,
   );
 
 const createObservables = (meter: Meter): ReadonlyMap<ObservedMetric, Observable> =>

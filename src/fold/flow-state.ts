@@ -134,13 +134,13 @@ export type FlowShape = {
 };
 
 /** The shape that `sockets.group_by` and `sockets.metrics` ask for. */
-const shapeOf = ({ groupBy, metrics }: FlowOptions): FlowShape => ({
-  grouping: createGrouping(groupBy),
+const shapeOf = ({ groupBy, metrics }: FlowOptions, byNetns: boolean): FlowShape => ({
+  grouping: createGrouping(groupBy, byNetns),
   counters: countersOf(metrics),
   gauges: gaugesOf(metrics, groupBy === "socket"),
 });
 
-export const createFlows = (options: FlowOptions, shape = shapeOf(options)) => {
+export const createFlows = (options: FlowOptions, byNetns = false, shape = shapeOf(options, byNetns)) => {
   const table = new SeriesTable<FlowSeries>();
   const perSocket = options.groupBy === "socket";
   const columns = {
@@ -190,6 +190,8 @@ export const createFlows = (options: FlowOptions, shape = shapeOf(options)) => {
     seen: new Uint32Array(64),
     /** Local port and peer port: other ones under the same cookie are another connection. */
     ports: new Uint32Array(64),
+    /** Number of the network namespace. */
+    netns: new Uint32Array(64),
     /** 1: counted as open. 0: closed after two absences, kept for the destroy event that is still to come. */
     live: new Uint8Array(64),
     /** Dumps in which an owner that is not known yet is still asked for. */
@@ -236,6 +238,7 @@ export const growSlots = (flows: Flows): void => {
   flows.rows = grow(flows.rows, (length) => new Int32Array(length));
   flows.seen = grow(flows.seen, (length) => new Uint32Array(length));
   flows.ports = grow(flows.ports, (length) => new Uint32Array(length));
+  flows.netns = grow(flows.netns, (length) => new Uint32Array(length));
   flows.live = grow(flows.live, (length) => new Uint8Array(length));
   flows.recheck = grow(flows.recheck, (length) => new Uint8Array(length));
   flows.last = grow(flows.last, (length) => new Float64Array(length));

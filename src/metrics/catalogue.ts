@@ -84,9 +84,18 @@ export const attributes = {
   "server.port": { type: "int", description: "The port of a target or a destination." },
   "sockscope.agent.source": {
     type: "string",
-    values: ["sockets", "sockstat", "events", "cgroups", "processes", "all_processes"],
+    values: [
+      "sockets",
+      "sockstat",
+      "events",
+      "cgroups",
+      "processes",
+      "all_processes",
+      "namespaces",
+      "namespace_events",
+    ],
     description:
-      "What the agent reads or asks. events: the end of TCP sockets; cgroups: the names of the host's cgroups; processes: the files of its own user's processes; all_processes: those of every process.",
+      "What the agent reads or asks. events: the end of TCP sockets; namespaces: the sockets of other network namespaces; namespace_events: the end of theirs; cgroups: the names of the host's cgroups; processes: the files of its own user's processes; all_processes: those of every process.",
   },
   "sockscope.destination": {
     type: "string",
@@ -114,6 +123,11 @@ export const attributes = {
     values: ["low", "pressure", "max"],
     description:
       "Below low the kernel does not care, above pressure it keeps buffers small, above max it gives no memory.",
+  },
+  "sockscope.netns": {
+    type: "string",
+    description:
+      "The network namespace, where several are read or it is asked for: its name in /run/netns, or else the number of its inode, as lsns(8) shows it.",
   },
   "sockscope.peer.network": { type: "string", description: "The network of the peer, by its name under `networks`." },
   "sockscope.peer.prefix": { type: "string", description: "The /24 (IPv4) or /56 (IPv6) of the peer." },
@@ -156,7 +170,15 @@ type ValueOf<A extends AttributeName> = (typeof attributes)[A] extends { readonl
  * What a series of the producer is one of; its attributes come with the series.
  * The metric's `own` attributes come on top of them.
  */
-export type SeriesKind = "target" | "group" | "listener" | "udp_port" | "family" | keyof typeof compatSeries | "none";
+export type SeriesKind =
+  | "target"
+  | "group"
+  | "listener"
+  | "udp_port"
+  | "family"
+  | keyof typeof compatSeries
+  | "namespace"
+  | "none";
 
 export const seriesAttributes = {
   target: [
@@ -169,10 +191,11 @@ export const seriesAttributes = {
     "network.peer.address",
   ],
   group: [],
-  listener: ["network.transport", "network.type", "network.local.address", "network.local.port"],
-  udp_port: ["network.transport", "network.type", "network.local.address", "network.local.port"],
+  listener: ["network.transport", "network.type", "network.local.address", "network.local.port", "sockscope.netns"],
+  udp_port: ["network.transport", "network.type", "network.local.address", "network.local.port", "sockscope.netns"],
   family: ["network.transport", "network.protocol.name", "sockscope.socket.type", "network.connection.state"],
   ...compatSeries,
+  namespace: ["sockscope.netns"],
   none: [],
 } as const satisfies Record<SeriesKind, readonly AttributeName[]>;
 
@@ -201,8 +224,11 @@ export const groupAttributes = {
 } as const satisfies Record<Grouping, readonly AttributeName[]>;
 
 export type Row = {
-  /** `sdk`: an instrument of the MeterProvider, for series that live as long as the process. `producer`: columns, for series that can end. */
-  readonly carrier: "sdk" | "producer";
+  /**
+   * `sdk`: an instrument of the MeterProvider, for series that live as long as the process. `producer`: columns, for
+   * series that can end. `either`: the one, or the other where there are several network namespaces.
+   */
+  readonly carrier: "sdk" | "producer" | "either";
   readonly kind: InstrumentKind;
   readonly unit: string;
   readonly value: "int" | "double";
@@ -401,11 +427,11 @@ export const catalogue = {
     description: "Start of a run minus its planned start.",
   },
   "system.network.connection.count": {
-    carrier: "sdk",
+    carrier: "either",
     kind: "updowncounter",
     unit: "{connection}",
     value: "int",
-    series: "none",
+    series: "namespace",
     own: ["network.transport", "network.connection.state"],
     optional: ["network.type"],
     description:
@@ -706,23 +732,23 @@ export const catalogue = {
     description: "What packet and netlink sockets dropped for want of room in their buffers (SK_MEMINFO_DROPS).",
   },
   "sockscope.sockstat.used": {
-    carrier: "sdk",
+    carrier: "either",
     kind: "updowncounter",
     unit: "{socket}",
     value: "int",
-    series: "none",
+    series: "namespace",
     own: [],
-    description: "Sockets of all families, in this network namespace.",
+    description: "Sockets of all families, in the network namespace.",
   },
   "sockscope.sockstat.in_use": {
-    carrier: "sdk",
+    carrier: "either",
     kind: "updowncounter",
     unit: "{socket}",
     value: "int",
-    series: "none",
+    series: "namespace",
     own: ["network.type"],
     optional: ["network.transport", "network.protocol.name"],
-    description: "Sockets in use, in this network namespace. TCP: not only established ones.",
+    description: "Sockets in use, in the network namespace. TCP: not only established ones.",
   },
   "sockscope.sockstat.orphan": {
     carrier: "sdk",
@@ -734,13 +760,13 @@ export const catalogue = {
     description: "TCP sockets without a file, of the whole kernel.",
   },
   "sockscope.sockstat.time_wait": {
-    carrier: "sdk",
+    carrier: "either",
     kind: "updowncounter",
     unit: "{socket}",
     value: "int",
-    series: "none",
+    series: "namespace",
     own: ["network.transport"],
-    description: "TCP sockets in TIME_WAIT, in this network namespace.",
+    description: "TCP sockets in TIME_WAIT, in the network namespace.",
   },
   "sockscope.sockstat.allocated": {
     carrier: "sdk",
@@ -872,6 +898,15 @@ export const catalogue = {
     own: ["sockscope.series"],
     description: "Sockets of the last collection that are in the overflow series.",
   },
+  "sockscope.agent.namespaces": {
+    carrier: "sdk",
+    kind: "updowncounter",
+    unit: "{namespace}",
+    value: "int",
+    series: "none",
+    own: [],
+    description: "Network namespaces whose sockets are read, the agent's own among them; where others are asked for.",
+  },
   "sockscope.agent.capability": {
     carrier: "sdk",
     kind: "updowncounter",
@@ -965,8 +1000,8 @@ export const catalogue = {
 
 type Catalogue = typeof catalogue;
 export type MetricName = keyof Catalogue;
-export type ProducerMetric = { [M in MetricName]: Catalogue[M]["carrier"] extends "producer" ? M : never }[MetricName];
-export type SdkMetric = Exclude<MetricName, ProducerMetric>;
+export type ProducerMetric = { [M in MetricName]: Catalogue[M]["carrier"] extends "sdk" ? never : M }[MetricName];
+export type SdkMetric = { [M in MetricName]: Catalogue[M]["carrier"] extends "producer" ? never : M }[MetricName];
 export type SdkMetricOf<K extends InstrumentKind> = {
   [M in SdkMetric]: Catalogue[M]["kind"] extends K ? M : never;
 }[SdkMetric];

@@ -68,6 +68,7 @@ const seriesNames: Readonly<Record<Exclude<SeriesKind, "none">, string>> = {
   telegraf: "telegraf socket",
   ss_exporter: "ss_exporter flow",
   connection_status: "connection_status target",
+  namespace: "network namespace",
 };
 
 const metricNames = Object.keys(catalogue).filter((name): name is MetricName => name in catalogue);
@@ -180,13 +181,14 @@ const renderSeries = (): string =>
       [
         ["probe target", `${codes(seriesAttributes.target)}, those that it has, and the target's own \`attributes\``],
         ["group of flows", "by `sockets.group_by`, below"],
-        ["listener", codes(seriesAttributes.listener)],
-        ["UDP port", codes(seriesAttributes.udp_port)],
+        ["listener", `${codes(seriesAttributes.listener)} where several namespaces are read`],
+        ["UDP port", `${codes(seriesAttributes.udp_port)} where several namespaces are read`],
         ["family of sockets", `${codes(seriesAttributes.family)}, those that the protocol has`],
         ["datakit target", `${codes(seriesAttributes.datakit)}, and the target's own \`attributes\``],
         ["telegraf socket", `${codes(seriesAttributes.telegraf)}, those that it has`],
         ["ss_exporter flow", codes(seriesAttributes.ss_exporter)],
         ["connection_status target", codes(seriesAttributes.connection_status)],
+        ["network namespace", `${codes(seriesAttributes.namespace)} where several are read, else none`],
       ],
     ),
     "A target with `all_addresses` is a series for each address, with `network.peer.address`; " +
@@ -198,6 +200,7 @@ const renderSeries = (): string =>
       ["`sockets.group_by`", "attributes of a group"],
       Object.entries<readonly string[]>(groupAttributes).map(([preset, names]) => [code(preset), codes(names)]),
     ),
+    "Where several network namespaces are read (`sockets.namespaces`), each of these has `sockscope.netns` as well.",
   ].join("\n\n");
 
 const renderAttributes = (): string =>

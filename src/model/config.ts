@@ -87,6 +87,7 @@ export const groupAttributeNames = [
   "container.id",
   "k8s.pod.uid",
   "sockscope.systemd.unit",
+  "sockscope.netns",
 ] as const;
 export type GroupAttribute = (typeof groupAttributeNames)[number];
 
@@ -131,6 +132,13 @@ export type TimeWaitSource = (typeof timeWaitSources)[number];
 export const socketSources = ["auto", "netlink", "ss", "proc"] as const;
 export type SocketSource = (typeof socketSources)[number];
 
+/** Network namespaces beside the agent's own: by containers and processes that run in them, and by the names of ip-netns(8). */
+export type NetnsSelection = {
+  readonly containers: readonly string[];
+  readonly pids: readonly number[];
+  readonly names: readonly string[];
+};
+
 export type SocketsConfig = {
   readonly source: SocketSource;
   readonly protocols: readonly SocketProtocol[];
@@ -138,6 +146,7 @@ export type SocketsConfig = {
   readonly timeWait: TimeWaitSource;
   readonly select: SelectConfig;
   readonly groupBy: Grouping | readonly GroupAttribute[];
+  readonly namespaces: "own" | "all" | NetnsSelection;
   readonly events: EventMode;
   /** Groups, listeners and UDP ports that keep series of their own, each; the rest shares the overflow series. */
   readonly maxGroups: number;

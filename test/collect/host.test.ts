@@ -72,6 +72,20 @@ test("every figure of sockstat and sockstat6; memory in whole pages of this mach
   expect(logged).toEqual([]);
 });
 
+test("where each network namespace has series of its own, what is of the whole kernel is left", async () => {
+  write("sockstat", ipv4);
+  expect(await read(createPart({ sockstat: "kernel", timeWait: false }))).toEqual({
+    "orphan tcp": 1,
+    "allocated tcp": 6,
+    "memory.usage tcp": 3 * 16_384,
+    "memory.usage udp": 7 * 16_384,
+    "memory.usage ipv4 frag": 1000,
+    "sockscope.agent.capability sockstat": 1,
+    "sockscope.agent.source.errors sockstat": 0,
+    "sockscope.agent.rows.skipped sockstat": 0,
+  });
+});
+
 test("without IPv6 there is no sockstat6, nothing of it and nothing to say", async () => {
   write("sockstat", ipv4);
   const values = await read();

@@ -170,6 +170,7 @@ sockets:
         cgroups: [user.slice]
         containers: [telemetry]
   group_by: endpoint
+  namespaces: own
   events: auto
   max_groups: 2000
   rank_by: bytes
@@ -433,6 +434,13 @@ describe("round trip", () => {
     ...given,
     side: given.ports === undefined && given.networks === undefined && given.hosts === undefined ? "any" : wanted,
   });
+  const netnsSelection = fc
+    .record({
+      containers: fc.uniqueArray(fc.constantFrom("db", "web-*", "0123456789ab")),
+      pids: fc.uniqueArray(fc.integer({ min: 1, max: 4_194_304 })),
+      names: fc.uniqueArray(fc.constantFrom("blue", "red", "cni-1")),
+    })
+    .filter(({ containers, pids, names }) => containers.length + pids.length + names.length > 0);
   // An exclusion by a state that no inclusion names covers none of them.
   const selectConfig = fc.record({
     include: fc.array(
@@ -485,23 +493,29 @@ describe("round trip", () => {
       targets: fc.uniqueArray(target, { selector: (item) => item.name, maxLength: 5 }),
     }),
     sockets: fc.option(
-      fc.record({
-        source: fc.constantFrom("auto", "netlink", "ss", "proc"),
-        // A selection of what is not read is a fault.
-        protocols: fc.subarray(socketProtocols.slice(2)).map((others) => ["tcp", "udp", ...others] as const),
-        timeWait: fc.constantFrom("sockstat", "dump"),
-        select: selectConfig,
-        groupBy: fc.oneof(
-          fc.constantFrom(...groupings),
-          fc.uniqueArray(fc.constantFrom(...groupAttributeNames), { minLength: 1 }),
+      fc
+        .record({
+          source: fc.constantFrom("auto", "netlink", "ss", "proc"),
+          // A selection of what is not read is a fault.
+          protocols: fc.subarray(socketProtocols.slice(2)).map((others) => ["tcp", "udp", ...others] as const),
+          timeWait: fc.constantFrom("sockstat", "dump"),
+          select: selectConfig,
+          groupBy: fc.oneof(
+            fc.constantFrom(...groupings),
+            fc.uniqueArray(fc.constantFrom(...groupAttributeNames), { minLength: 1 }),
+          ),
+          namespaces: fc.oneof(fc.constantFrom("own" as const, "all" as const), netnsSelection),
+          events: fc.constantFrom(...eventModes),
+          maxGroups: fc.integer({ min: 1, max: 1_000_000 }),
+          seriesTtl: fc.integer({ min: 1, max: 1_000 }),
+          rankBy: fc.constant("flows" as const),
+          metrics: fc.subarray([...flowFamilies]),
+          rttBounds: bounds,
+        })
+        // Of the sources netlink alone has other namespaces.
+        .map((sockets) =>
+          sockets.source === "ss" || sockets.source === "proc" ? { ...sockets, namespaces: "own" as const } : sockets,
         ),
-        events: fc.constantFrom(...eventModes),
-        maxGroups: fc.integer({ min: 1, max: 1_000_000 }),
-        seriesTtl: fc.integer({ min: 1, max: 1_000 }),
-        rankBy: fc.constant("flows" as const),
-        metrics: fc.subarray([...flowFamilies]),
-        rttBounds: bounds,
-      }),
       { nil: "off" as const },
     ),
     host: fc.record({ sockstat: fc.boolean() }),

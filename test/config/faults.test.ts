@@ -107,6 +107,21 @@ const faults: Readonly<Record<string, readonly string[]>> = {
     "2:14: sockets.protocols: must name at least one protocol; write sockets: off to read none",
     "3:28: sockets.rtt_histogram.bounds: must hold at least one bound",
   ],
+  "bad-namespaces.yaml": [
+    "3:17: sockets.namespaces.containers: is an empty list; name containers, or leave the key out",
+    "4:12: sockets.namespaces.pids[0]: must be a whole number from 1 to 4194304",
+    "4:15: sockets.namespaces.pids[1]: must be a whole number from 1 to 4194304",
+    "5:13: sockets.namespaces.names[0]: must be a name in /run/netns, as ip netns list shows it",
+    "5:18: sockets.namespaces.names[1]: must be a name in /run/netns, as ip netns list shows it",
+    "5:22: sockets.namespaces.names[2]: must be a name in /run/netns, as ip netns list shows it",
+    '6:5: sockets.namespaces.name: unknown key "name", did you mean "names"? allowed: containers, pids, names',
+  ],
+  "bad-namespaces-none.yaml": [
+    "1:24: sockets.namespaces: must name containers, pids or names; write own for the agent's own namespace alone",
+  ],
+  "bad-namespaces-source.yaml": [
+    "1:36: sockets.namespaces: needs netlink, and source is ss: leave source out, or write own",
+  ],
   "bad-networks.yaml": [
     "2:24: networks.office[1]: has bits behind its prefix: write 192.168.0.0/16 for the network, or a longer prefix",
     "3:26: networks.cdn[1]: 10.0.0.0/8 is in networks.office too: a network has one name",
@@ -408,13 +423,11 @@ const faults: Readonly<Record<string, readonly string[]>> = {
   ],
   "bad-unbuilt-keys.yaml": [
     '1:10: paths.sys: "sys" is not supported by this version of sockscope: remove it',
-    '3:3: sockets.namespaces: "namespaces" is not supported by this version of sockscope: remove it',
-    '4:9: host.netstat: "netstat" is not supported by this version of sockscope: remove it',
-    '6:1: election: "election" is not supported by this version of sockscope: remove it, each agent runs its own probes',
+    '2:9: host.netstat: "netstat" is not supported by this version of sockscope: remove it',
+    '4:1: election: "election" is not supported by this version of sockscope: remove it, each agent runs its own probes',
   ],
   "bad-unbuilt-lists.yaml": [
-    '1:42: sockets.group_by[1]: "sockscope.netns" is not supported by this version of sockscope: remove it, one network namespace is read',
-    "5:7: export.otlp[0].tls: is for https:// only, and the endpoint is an http:// one: write https://, or remove tls",
+    "4:7: export.otlp[0].tls: is for https:// only, and the endpoint is an http:// one: write https://, or remove tls",
   ],
   "bad-unknown-keys.yaml": [
     '1:1: colection: unknown key "colection", did you mean "collection"? allowed: collection, resource, paths, networks, probes, sockets, host, export, compat',

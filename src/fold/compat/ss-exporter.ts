@@ -74,6 +74,7 @@ export const createSsExporter = (
       rankBy: "flows",
       metrics: [],
     },
+    false,
     { grouping: groupingOf(config), counters: pick(counters, config.metrics), gauges: pick(gauges, config.metrics) },
   ),
   histogram: config.rttBoundsMs === undefined ? undefined : new HistogramTable("tcp_rtt_hist_ms", config.rttBoundsMs),
