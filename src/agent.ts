@@ -2,18 +2,18 @@ import { setTimeout } from "node:timers/promises";
 import type { Campaign } from "./cluster/campaign.ts";
 import { createDeliveryPart } from "./collect/delivery.ts";
 import { createElectionPart } from "./collect/election.ts";
-import type { ProbesPart } from "./collect/probes.ts";
-import type { RunProbe } from "./model/sources.ts";
-import { type CoreOptions, createCore, now, reasonOf } from "./core.ts";
+import { type CoreOptions, createCore } from "./core.ts";
 import { composeElection } from "./core-election.ts";
+import { now, reasonOf } from "./core-parts.ts";
+import { createProbing } from "./core-probing.ts";
 import { createConsole, type Console, type ConsoleOptions } from "./export/console.ts";
 import { OtlpDestinations } from "./export/otlp-destinations.ts";
-import { createPage, type Health, type Page } from "./export/page.ts";
+import { destinationHealth, type Health } from "./export/health.ts";
+import { createPage, type Page } from "./export/page.ts";
 import { createOtlpFile, type OtlpFile } from "./export/otlp-file.ts";
 import type { Snapshot } from "./model/columns.ts";
 import type { Config } from "./model/config.ts";
-import type { Target } from "./model/target.ts";
-import { createSchedule, type Schedule } from "./probe/schedule.ts";
+import type { Permit } from "./model/sources.ts";
 
 /** The shutdown's bound: container runtimes kill after 10 s. */
 const farewellMs = 5000;
@@ -26,6 +26,12 @@ const countTargets = (count: number): string => `${count} target${count === 1 ? 
 const listed = (names: readonly string[]): string => names.join(", ").replace(/, ([^,]*)$/, " and $1");
 
 const same = (one: unknown, other: unknown): boolean => JSON.stringify(one) === JSON.stringify(other);
+
+/** What a change of which needs other sources; the series of probes, which `compat` also names, do not. */
+const sourcesOf = ({ sockets, networks, host, paths, compat }: Config) => {
+  const { telegraf, ssExporter, sockstat } = compat;
+  return { sockets, networks, host, paths, telegraf, ssExporter, sockstat };
+};
 
 export type Agent = {
   /** Puts a new configuration in force. What needs a restart keeps its value, and the log says so. */
@@ -49,20 +55,22 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
   let page: Page | undefined;
   let file: OtlpFile | undefined;
   let printer: Console | undefined;
-  let schedule: Schedule | undefined;
   let campaign: Campaign | undefined;
   const started = now();
   const userAgent = `sockscope/${version} OTel-OTLP-Exporter-JavaScript/${version}`;
-  const destinations = new OtlpDestinations({ log, userAgent });
+  const destinations = new OtlpDestinations({
+    log,
+    userAgent,
+    record: (...recorded) => core.telemetry.record(...recorded),
+  });
 
   const health = (): Health => {
     const patience = 3 * config.collection.intervalMs;
     const age = (at: number): string => `${Math.round((now() - at) / 1000)} s`;
     const last = latest?.at ?? started;
     const unwritten = file?.trouble();
-    const late = destinations
-      .stats()
-      .filter(({ lastSuccessMs, startedMs }) => Date.now() - (lastSuccessMs ?? startedMs) > patience);
+    const stats = destinations.stats();
+    const late = stats.filter(({ lastSuccessMs, startedMs }) => Date.now() - (lastSuccessMs ?? startedMs) > patience);
     return {
       live: now() - last > patience + config.collection.timeoutMs ? `no collection for ${age(last)}` : undefined,
       ready: latest === undefined ? "no collection has finished yet" : undefined,
@@ -70,12 +78,15 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
         late.length > 0
           ? `no export to ${listed(late.map(({ host }) => host))} in the last ${patience / 1000} s`
           : unwritten && `cannot write ${config.export.file?.path} (${unwritten})`,
-      detail: campaign && `election: ${campaign.describe()}`,
+      election: campaign?.describe(),
+      destinations: stats.map(destinationHealth),
     };
   };
 
+  const hasHealth = (): boolean => config.compat.ssExporter !== undefined;
+
   const openPage = ({ export: { prometheus } }: Config): Promise<Page> | undefined =>
-    prometheus && createPage({ ...prometheus, snapshot: () => latest?.snapshot, health, log });
+    prometheus && createPage({ ...prometheus, snapshot: () => latest?.snapshot, health, hasHealth, log });
 
   const consume = async (snapshot: Snapshot): Promise<void> => {
     latest = { snapshot, at: now() };
@@ -91,10 +102,9 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
     ledAtTick = campaign?.leads() === true;
   };
   const core = await createCore({ ...options, beforeTick }, consume);
-
-  /** Whether this agent probes the target now. */
-  const isOwn = ({ everywhere }: Target): boolean =>
-    everywhere === true || config.election === undefined || campaign?.leads() === true;
+  const permit = (): Permit | undefined => campaign?.permit();
+  const duty = config.election && { leads: () => campaign?.leads() === true, permit };
+  const probing = createProbing(core, duty);
 
   const setFile = async (next: Config): Promise<void> => {
     // Two of them would take turns with one file.
@@ -105,30 +115,6 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
   const setConsole = async ({ export: { console: format } }: Config): Promise<void> => {
     await printer?.shutdown(AbortSignal.timeout(farewellMs));
     printer = format && createConsole({ ...options.stdout, format, log });
-  };
-
-  const applyTargets = (): void => {
-    const own = config.probes.targets.filter(isOwn);
-    core.probes.update(own, Date.now());
-    schedule?.update(own);
-  };
-
-  const run: RunProbe = (target, signal) =>
-    config.election === undefined || target.everywhere === true
-      ? core.run(target, signal)
-      : core.run(target, signal, () => campaign?.permit());
-
-  const setTargets = async ({ probes }: Config, fresh: boolean): Promise<void> => {
-    if (fresh) {
-      await schedule?.stop();
-      const onResult: ProbesPart["record"] = (target, ...result) => {
-        // What came to light while another agent may lead is not this one's to say.
-        if (isOwn(target)) core.probes.record(target, ...result);
-      };
-      if (probes.targets.length > 0) await core.readyToProbe();
-      schedule = createSchedule({ concurrency: probes.concurrency, now, run, onResult });
-    }
-    applyTargets();
   };
 
   const announcePage = (): void => {
@@ -146,6 +132,7 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
       sockets !== "off" && sockets.protocols.includes("tcp") ? ` by ${listed([sockets.groupBy].flat())}` : "";
     const every = `collected every ${collection.intervalMs / 1000} s`;
     log("info", `sockscope ${version}: ${countTargets(probes.targets.length)}, ${what}${grouped}, ${every}`);
+    if (config.disabled) return;
     announcePage();
     if (to.otlp.length > 0) {
       const sent = to.otlp.map(({ url, proxy }) => {
@@ -187,11 +174,11 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
   );
   await setFile(config);
   await setConsole(config);
-  await setTargets(config, true);
+  await probing.set(config.probes);
   announce();
   if (config.election !== undefined) {
     const { election } = config;
-    campaign = await composeElection({ config: election, clock: core.bootClock, log, onChange: applyTargets });
+    campaign = await composeElection({ config: election, clock: core.bootClock, log, onChange: probing.refresh });
     await core.ticker.replace(
       "election",
       createElectionPart(() => ledAtTick),
@@ -209,19 +196,19 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
       asked = next;
       const old = config;
       config = { ...next, collection: old.collection, resource: old.resource, election: old.election };
-      const sourceKeys = ["sockets", "networks", "host", "paths"] as const;
-      if (sourceKeys.some((key) => !same(old[key], config[key]))) await core.setSources(config);
+      core.probes.setCompat(config.compat);
+      if (!same(sourcesOf(old), sourcesOf(config))) await core.setSources(config);
       destinations.replace(config.export.otlp, AbortSignal.timeout(farewellMs), core.lockFile);
       if (!same(old.export.file, config.export.file)) await setFile(config);
       if (old.export.console !== config.export.console) await setConsole(config);
       if (!same(old.export.prometheus, config.export.prometheus)) await replacePage(old, config);
-      await setTargets(config, old.probes.concurrency !== config.probes.concurrency);
+      await probing.set(config.probes);
       log("info", `reloaded: ${countTargets(config.probes.targets.length)}`);
     },
     async stop() {
       const farewell = AbortSignal.timeout(farewellMs);
       const over = setTimeout(farewellMs, undefined, { ref: false });
-      await schedule?.stop();
+      await probing.stop();
       const released = campaign?.stop(releaseMs);
       await Promise.race([core.telemetry.shutdown(), over]);
       await Promise.all([

@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
 import { UsageError } from "./model/errors.ts";
 import { logLevels, type LogLevel } from "./model/log.ts";
+import { parseHostPort } from "./config/host-port.ts";
 import { parseDuration } from "./text/duration.ts";
 import { isFault } from "./text/fault.ts";
 import { nearest } from "./text/nearest.ts";
@@ -12,6 +13,7 @@ import {
   metricsFormats,
   onceFormats,
   optionTable,
+  tools,
   type CommandName,
   type CommandRow,
   type OptionName,
@@ -19,21 +21,35 @@ import {
 } from "./commands.ts";
 
 type Logging = {
-  readonly logLevel: LogLevel;
+  /** undefined where none was given. */
+  readonly logLevel: LogLevel | undefined;
   /** undefined: text on a terminal, else json. */
   readonly logFormat: (typeof logFormats)[number] | undefined;
 };
 
+/** Where the page listens instead of where the file says; without a host on the file's. */
+export type Listen = { readonly host: string | undefined; readonly port: number };
+
 /** `config` is undefined where none was given. */
 export type Command =
-  | ({ readonly kind: "run"; readonly config: string | undefined } & Logging)
+  | ({ readonly kind: "run"; readonly config: string | undefined; readonly listen: Listen | undefined } & Logging)
   | ({
       readonly kind: "once";
       readonly config: string | undefined;
       readonly format: (typeof onceFormats)[number];
       readonly forMs: number;
     } & Logging)
-  | ({ readonly kind: "check"; readonly config: string | undefined; readonly print: boolean } & Logging)
+  | ({
+      readonly kind: "check";
+      readonly config: string | undefined;
+      readonly listen: Listen | undefined;
+      readonly print: boolean;
+    } & Logging)
+  | ({
+      readonly kind: "migrate";
+      readonly file: string | undefined;
+      readonly from: (typeof tools)[number] | undefined;
+    } & Logging)
   | ({
       readonly kind: "probe";
       readonly urls: readonly string[];
@@ -60,7 +76,6 @@ const isOption = (name: string): name is OptionName => Object.hasOwn(optionTable
 
 const commandOf = (word: string): CommandName => {
   if (isCommand(word)) return word;
-  if (word === "migrate") throw usageError("migrate is not part of this version");
   if (word.includes("://")) throw usageError(`unknown command ${word}: did you mean sockscope probe ${word}?`);
   throw usageError(`unknown command ${word}: ${didYouMean(word, commandNames)}`);
 };
@@ -104,7 +119,8 @@ const valuesOf = (command: CommandName, tokens: readonly OptionToken[]): Readonl
       const owners = commandNames.filter((each) => optionsOf(each).includes(name));
       throw usageError(`${rawName} is an option of ${owners.join(", ")}, not of ${command}`);
     }
-    values.set(name, valueOf(token, name));
+    const row: OptionRow = optionTable[name];
+    values.set(row.of ?? name, valueOf(token, name));
   }
   return values;
 };
@@ -121,20 +137,44 @@ const parseCount = (text: string): number => {
   throw usageError(`--count ${text} is no whole number from 1 to 9999999`);
 };
 
+type Text = (option: OptionName) => string | undefined;
+
+const parsePort = (text: string): number => {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : 65_536;
+  if (port <= 65_535) return port;
+  throw usageError(`--port ${text} is no whole number from 0 to 65535`);
+};
+
+const listenOf = (text: Text): Listen | undefined => {
+  const [address, port] = [text("listen-address"), text("port")];
+  if (address === undefined) return port === undefined ? undefined : { host: undefined, port: parsePort(port) };
+  if (port !== undefined) throw usageError("--port stands beside --listen-address: give one of the two");
+  const listen = parseHostPort(address, 0);
+  if (isFault(listen)) throw usageError(`--listen-address ${address}: ${listen.fault}`);
+  return listen;
+};
+
 const parseChoice = <T extends string>(option: OptionName, text: string, choices: readonly T[]): T => {
   const choice = choices.find((each) => each === text);
   if (choice !== undefined) return choice;
   throw usageError(`--${option} ${text} is unknown: ${didYouMean(text, choices)}`);
 };
 
-type Text = (option: OptionName) => string | undefined;
-
 const loggingOf = (text: Text): Logging => {
-  const format = text("log-format");
+  const [level, format] = [text("log-level"), text("log-format")];
   return {
-    logLevel: parseChoice("log-level", text("log-level") ?? "info", logLevels),
+    logLevel: level === undefined ? undefined : parseChoice("log-level", level, logLevels),
     logFormat: format === undefined ? undefined : parseChoice("log-format", format, logFormats),
   };
+};
+
+/** The recipe has no file, everything else needs one. */
+const fileOf = ([file, ...more]: readonly string[], from: (typeof tools)[number] | undefined): string | undefined => {
+  if (from === "sockstat") {
+    if (file !== undefined) throw usageError(`the sockstat recipe has no file, and got ${file}`);
+  } else if (file === undefined) throw usageError("migrate needs an argument: migrate FILE, or --from sockstat");
+  if (more.length > 0) throw usageError(`migrate takes one file, and got ${more[0]} too`);
+  return file;
 };
 
 const buildCommand = (
@@ -150,7 +190,7 @@ const buildCommand = (
   const logging = loggingOf(text);
   switch (command) {
     case "run":
-      return { kind: "run", config, ...logging };
+      return { kind: "run", config, listen: listenOf(text), ...logging };
     case "once": {
       const forMs = parseTime("for", text("for") ?? "1s");
       return {
@@ -162,7 +202,12 @@ const buildCommand = (
       };
     }
     case "check":
-      return { kind: "check", config, print: values.has("print"), ...logging };
+      return { kind: "check", config, listen: listenOf(text), print: values.has("print"), ...logging };
+    case "migrate": {
+      const written = text("from");
+      const from = written === undefined ? undefined : parseChoice("from", written, tools);
+      return { kind: "migrate", file: fileOf(words, from), from, ...logging };
+    }
     case "probe": {
       const timeoutMs = parseTime("timeout", text("timeout") ?? "2s");
       const count = parseCount(text("count") ?? "1");
@@ -180,7 +225,7 @@ const checkWords = (command: CommandName, words: readonly string[]): void => {
   const row: CommandRow = commandTable[command];
   if (row.words === undefined && words.length > 0)
     throw usageError(`${command} takes no argument, and got ${words[0]}`);
-  if (row.words !== undefined && words.length === 0)
+  if (row.words?.startsWith("[") === false && words.length === 0)
     throw usageError(`${command} needs an argument: ${command} ${row.words}`);
 };
 

@@ -1,26 +1,13 @@
 import { hostname, platform } from "node:os";
-import { performance } from "node:perf_hooks";
-import { createHostPart } from "./collect/host.ts";
-import { createProbesPart, type ProbesPart } from "./collect/probes.ts";
-import { createTicker, type Ticker } from "./collect/tick.ts";
-import { composeSockets } from "./core-sockets.ts";
+import { createParts, type Parts } from "./core-parts.ts";
 import { createTelemetry, type Telemetry } from "./export/otel.ts";
 import { createBootClock } from "./kernel/boot-clock.ts";
 import { mapLargeBuffers } from "./kernel/allocator.ts";
-import { readMachineId, uuidV5 } from "./kernel/identity.ts";
 import { createFileLock } from "./kernel/file-lock.ts";
-import { type Libc, loadLibc } from "./kernel/libc.ts";
-import { createProbeSockets } from "./kernel/probe-sockets.ts";
-import { readProcFile } from "./kernel/proc-files.ts";
-import { createResolver } from "./kernel/resolver.ts";
+import { readMachineId, uuidV5 } from "./kernel/identity.ts";
 import type { Attributes, Snapshot } from "./model/columns.ts";
 import type { Config } from "./model/config.ts";
 import type { Log } from "./model/log.ts";
-import type { Outcome } from "./model/outcome.ts";
-import type { Permit } from "./model/sources.ts";
-import type { Target } from "./model/target.ts";
-import { runProbe } from "./probe/index.ts";
-import { permittedSockets } from "./probe/permitted.ts";
 
 export type CoreOptions = {
   readonly config: Config;
@@ -30,41 +17,6 @@ export type CoreOptions = {
   readonly log: Log;
   /** Called before each collection. */
   readonly beforeTick?: () => void;
-};
-
-/** Monotonic ms. */
-export const now = (): number => performance.now();
-/** In one line: some modules append where they looked. */
-export const reasonOf = (error: unknown): string =>
-  (error instanceof Error ? error.message : String(error)).split("\n", 1).join("");
-
-/** The C library, or undefined with a line in the log. */
-export const tryLibc = (log: Log): Libc | undefined => {
-  try {
-    return loadLibc();
-  } catch (error) {
-    log(
-      "warn",
-      `the C library cannot be called: sockets are not read by netlink, and names resolve on Node's threads: ${reasonOf(error)}`,
-    );
-    return undefined;
-  }
-};
-
-/** Reasons that are told; a host that has more of them has told enough. */
-const mostReasons = 20;
-
-/** Says what keeps the agent itself from probing, each reason once. */
-const createNotRunNotes = (log: Log) => {
-  const told = new Set<string>();
-  return (target: Target, outcome: Outcome): Outcome => {
-    if (outcome.kind !== "not_run" || outcome.error === "cancelled") return outcome;
-    const reason = `${outcome.error} (${outcome.detail})`;
-    if (told.has(reason) || told.size >= mostReasons) return outcome;
-    told.add(reason);
-    log("warn", `${target.url} could not be probed, by no fault of its own: ${reason}; said once`);
-    return outcome;
-  };
 };
 
 const resourceOf = async ({ config, file, version }: CoreOptions): Promise<Attributes> => {
@@ -80,93 +32,32 @@ const resourceOf = async ({ config, file, version }: CoreOptions): Promise<Attri
 };
 
 /** What `run` and `once` have in common: the parts, and the pipeline that collects them. */
-export type Core = {
+export type Core = Parts & {
   readonly telemetry: Telemetry;
-  readonly ticker: Ticker;
-  readonly probes: ProbesPart;
-  /** With `permit` as long as that gives one. */
-  readonly run: (target: Target, signal: AbortSignal, permit?: () => Permit | undefined) => Promise<Outcome>;
   /** ms since the start of the machine, suspension included. */
   readonly bootClock: () => number;
   /** undefined where the C library cannot be called. */
   readonly lockFile: ReturnType<typeof createFileLock> | undefined;
-  /** Until then the first run would wait for the thread that makes its sockets. */
-  readonly readyToProbe: () => Promise<void>;
-  /** Puts sources for this configuration in the place of the present ones. */
-  readonly setSources: (config: Config) => Promise<void>;
-  readonly close: () => Promise<void>;
 };
 
 export const createCore = async (
   options: CoreOptions,
   consume: (snapshot: Snapshot) => Promise<void>,
 ): Promise<Core> => {
-  const { config, version, log } = options;
-  const libc = tryLibc(log);
-  if (libc !== undefined) mapLargeBuffers(libc);
-  const resolver = createResolver({ libc });
-  const probeSockets = createProbeSockets({ libc, now });
-  const deps = { resolve: resolver.resolve, sockets: probeSockets, now };
-  const note = createNotRunNotes(log);
-  // The reader's timeout would discard what a tick has read so far: the tick's own comes first.
-  const ticker = createTicker({}, { timeoutMs: config.collection.timeoutMs * 0.9, clock: Date.now, log });
+  const { config, version, log, beforeTick } = options;
   const telemetry = createTelemetry({
     resource: await resourceOf(options),
     version,
     ...config.collection,
     collect: () => {
-      options.beforeTick?.();
-      return ticker.tick();
+      beforeTick?.();
+      return parts.ticker.tick();
     },
     consume,
     log,
   });
-  const probes = createProbesPart(telemetry.record, Date.now);
-  await ticker.replace("probes", probes);
-  let closeSockets = (): void => undefined;
-
-  const setSockets = async (next: Config): Promise<void> => {
-    const { sockets } = next;
-    const closeOld = closeSockets;
-    if (sockets === "off") {
-      closeSockets = () => undefined;
-      await ticker.replace("sockets", undefined);
-    } else {
-      const part = await composeSockets({ libc, config: next, sockets, resolve: resolver.resolve, now, log });
-      closeSockets = part.close;
-      await ticker.replace("sockets", part);
-    }
-    closeOld();
-  };
-
-  const setHost = async ({ sockets, paths, host }: Config): Promise<void> => {
-    const timeWait = sockets !== "off" && sockets.protocols.includes("tcp") && sockets.timeWait === "sockstat";
-    const wanted = platform() === "linux" && (host.sockstat || timeWait);
-    const pageSize = libc === undefined ? undefined : Number(libc.func("int getpagesize()")());
-    const settings = { proc: paths.proc, read: readProcFile, pageSize, sockstat: host.sockstat, timeWait, log };
-    await ticker.replace("host", wanted ? createHostPart(settings) : undefined);
-  };
-
-  return {
-    telemetry,
-    ticker,
-    probes,
-    lockFile: libc && createFileLock(libc),
-    readyToProbe: () => probeSockets.ready(),
-    bootClock: createBootClock(libc),
-    run: async (target, signal, permit) => {
-      if (permit === undefined) return note(target, await runProbe(target, deps, signal));
-      const sockets = permittedSockets(probeSockets, permit);
-      const outcome = await runProbe(target, { ...deps, sockets }, signal);
-      return permit() === undefined ? outcome : note(target, outcome);
-    },
-    setSources: async (next) => {
-      await setSockets(next);
-      await setHost(next);
-    },
-    close: async () => {
-      closeSockets();
-      await Promise.all([resolver.close(), probeSockets.close()]);
-    },
-  };
+  const parts = createParts({ config, log, record: telemetry.record });
+  const { libc } = parts;
+  if (libc !== undefined) mapLargeBuffers(libc);
+  return { ...parts, telemetry, bootClock: createBootClock(libc), lockFile: libc && createFileLock(libc) };
 };

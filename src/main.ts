@@ -1,9 +1,9 @@
 #!/usr/bin/env node
-import { readFileSync } from "node:fs";
 import { startAgent } from "./agent.ts";
 import { type Command, helpText, parseCommand } from "./cli.ts";
+import { logLevelIn } from "./config/environment.ts";
 import { renderEffective } from "./config/effective.ts";
-import { loadConfig } from "./config/load.ts";
+import { loadConfig, readNamed } from "./config/load.ts";
 import { adHocTarget } from "./config/ad-hoc.ts";
 import { watchTargets } from "./config/watch.ts";
 import { createLog } from "./export/log.ts";
@@ -13,31 +13,27 @@ import { createProbeSummary } from "./export/probe-summary.ts";
 import { renderPrometheus } from "./export/prometheus-text.ts";
 import { renderTable } from "./export/table.ts";
 import { keepHeapSmall } from "./heap.ts";
+import { migrate, migrateSockstat, translate } from "./migrate/migrate.ts";
 import { renderMetricsDocs, renderMetricsJson } from "./metrics/docs.ts";
 import type { Snapshot } from "./model/columns.ts";
 import type { Config } from "./model/config.ts";
 import { ConfigError, FatalError, UsageError } from "./model/errors.ts";
-import type { Log } from "./model/log.ts";
+import type { Log, LogLevel } from "./model/log.ts";
 import type { Target } from "./model/target.ts";
 import { collectOnce, probeNow } from "./once.ts";
+import { version } from "./version.ts";
 
 type Logging = Pick<Extract<Command, { kind: "run" }>, "logLevel" | "logFormat">;
 type CommandOf<K extends Command["kind"]> = Extract<Command, { kind: K }>;
-
-const version = (): string => {
-  const manifest: unknown = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
-  return typeof manifest === "object" && manifest !== null && "version" in manifest
-    ? String(manifest.version)
-    : "unknown";
-};
 
 const print = (text: string): void => {
   process.stdout.write(text.endsWith("\n") ? text : `${text}\n`);
 };
 
-const logOf = ({ logLevel, logFormat }: Logging): Log =>
+/** `given`: the level of the environment, where the command line names none. */
+const logOf = ({ logLevel, logFormat }: Logging, given: LogLevel | undefined): Log =>
   createLog({
-    level: logLevel,
+    level: logLevel ?? given ?? "info",
     format: logFormat ?? (process.stderr.isTTY ? "text" : "json"),
     write: (line) => process.stderr.write(line),
     now: () => new Date(),
@@ -57,11 +53,15 @@ const stopSignal = (): Promise<NodeJS.Signals> =>
     }
   });
 
+/** Of another tool's file, too. */
+const loadFor = ({ config, listen }: Pick<CommandOf<"run">, "config"> & Partial<CommandOf<"run">>) =>
+  loadConfig({ file: config, env: process.env, listen, translate });
+
 const run = async (command: CommandOf<"run">): Promise<number> => {
-  const log = logOf(command);
-  const load = () => loadConfig({ file: command.config, env: process.env });
+  const load = () => loadFor(command);
   const loaded = await load();
-  const { config, notes, file } = loaded;
+  const { config, notes, file, logLevel } = loaded;
+  const log = logOf(command, logLevel);
   for (const note of notes) log("info", note);
   log("info", `configuration: ${file}`);
   const stopped = stopSignal();
@@ -71,7 +71,7 @@ const run = async (command: CommandOf<"run">): Promise<number> => {
   const starting = startAgent({
     config,
     file,
-    version: version(),
+    version,
     log,
     stdout: { out: stdout, color: !process.env["NO_COLOR"] },
   });
@@ -90,10 +90,10 @@ const run = async (command: CommandOf<"run">): Promise<number> => {
 };
 
 const once = async (command: CommandOf<"once">): Promise<number> => {
-  const log = logOf(command);
-  const { config, notes, file } = await loadConfig({ file: command.config, env: process.env });
+  const { config, notes, file, logLevel } = await loadFor({ config: command.config });
+  const log = logOf(command, logLevel);
   for (const note of notes) log("info", note);
-  const snapshot = await collectOnce({ config, file, version: version(), log }, command.forMs);
+  const snapshot = await collectOnce({ config, file, version, log }, command.forMs);
   if (snapshot === undefined) throw new FatalError("nothing was collected; the log says why");
   print(renderSnapshot(snapshot, command.format));
   return 0;
@@ -116,9 +116,15 @@ const renderSnapshot = (snapshot: Snapshot, format: CommandOf<"once">["format"])
 };
 
 const check = async (command: CommandOf<"check">): Promise<number> => {
-  const { config, notes, file } = await loadConfig({ file: command.config, env: process.env });
+  const { config, notes, file } = await loadFor({ config: command.config, listen: command.listen });
   for (const note of notes) process.stderr.write(`${note}\n`);
   print(command.print ? renderEffective(config) : `${file}: valid`);
+  return 0;
+};
+
+const migrateFile = async ({ file, from }: CommandOf<"migrate">): Promise<number> => {
+  const kind = from === "sockstat" ? undefined : from;
+  print(file === undefined ? migrateSockstat() : migrate(await readNamed(file, "named by migrate"), kind));
   return 0;
 };
 
@@ -133,11 +139,12 @@ const probe = async (command: CommandOf<"probe">): Promise<number> => {
   const { urls, timeoutMs, count, intervalMs, tls } = command;
   const targets = urls.map((url) => adHocTarget(url, timeoutMs)).map((target) => (tls ? withTls(target) : target));
   const summary = createProbeSummary(targets);
+  const log = logOf(command, logLevelIn(process.env));
   const interruption = new AbortController();
   void stopSignal().then(() => interruption.abort());
   const { signal } = interruption;
   let good = true;
-  await probeNow(targets, { count, intervalMs, signal, log: logOf(command) }, (target, outcome) => {
+  await probeNow(targets, { count, intervalMs, signal, log }, (target, outcome) => {
     if (outcome.kind === "down" || outcome.kind === "not_run") good = false;
     summary.add({ target, outcome });
     for (const line of renderProbeLines({ target, outcome }, command)) print(line);
@@ -160,6 +167,8 @@ const execute = async (command: Command): Promise<number> => {
       return check(command);
     case "probe":
       return probe(command);
+    case "migrate":
+      return migrateFile(command);
     case "metrics":
       print(command.format === "json" ? renderMetricsJson() : renderMetricsDocs());
       return 0;
@@ -167,7 +176,7 @@ const execute = async (command: Command): Promise<number> => {
       print(helpText(command.command));
       return 0;
     case "version":
-      print(version());
+      print(version);
       return 0;
     default:
       return command satisfies never;

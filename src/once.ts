@@ -1,5 +1,6 @@
 import { setTimeout } from "node:timers/promises";
-import { type CoreOptions, createCore, now, tryLibc } from "./core.ts";
+import { type CoreOptions, createCore } from "./core.ts";
+import { now, tryLibc } from "./core-parts.ts";
 import { createProbeSockets } from "./kernel/probe-sockets.ts";
 import { createResolver } from "./kernel/resolver.ts";
 import type { Snapshot } from "./model/columns.ts";

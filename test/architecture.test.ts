@@ -24,7 +24,9 @@ const rules: Readonly<Record<string, Rule>> = {
   "config/files": { imports: ["model", "text"], pure: false },
   "config/tls-files": { imports: ["model", "text"], pure: false },
   "config/output-files": { imports: ["model", "text"], pure: false },
+  "config/library": { imports: ["model", "text"], pure: false },
   "config/watch": { imports: ["model", "text"], pure: false },
+  migrate: { imports: ["model", "text", "config"], pure: true },
   kernel: { imports: ["model", "netlink", "text"], pure: false },
   tls: { imports: ["model"], pure: false },
   cluster: { imports: ["model", "tls"], pure: false },
@@ -40,6 +42,7 @@ const rules: Readonly<Record<string, Rule>> = {
   "export/otlp-attributes": { imports: ["model"], pure: true },
   "export/otlp-response": { imports: ["model"], pure: true },
   "export/otlp-retry": { imports: ["model"], pure: true },
+  "export/otlp-grpc-status": { imports: ["model"], pure: true },
   "export/otlp-queue": { imports: ["model"], pure: true },
   "export/otlp-json": { imports: ["model"], pure: true },
   "export/prometheus-text": { imports: ["model", "metrics"], pure: true },
@@ -53,14 +56,27 @@ const rules: Readonly<Record<string, Rule>> = {
   "export/probe-summary": { imports: ["model"], pure: true },
   "export/log": { imports: ["model"], pure: true },
   "core-sockets": { imports: ["model", "netlink", "select", "fold", "kernel", "collect"], pure: false },
+  "core-parts": {
+    imports: ["model", "metrics", "kernel", "probe", "collect", "core-sockets"],
+    pure: false,
+  },
+  "core-probing": { imports: ["model", "probe", "collect", "core-parts"], pure: false },
   "core-election": { imports: ["model", "kernel", "cluster"], pure: false },
-  core: { imports: ["model", "config", "kernel", "probe", "collect", "export", "core-sockets"], pure: false },
-  agent: { imports: ["model", "cluster", "probe", "collect", "export", "core", "core-election"], pure: false },
-  once: { imports: ["model", "kernel", "probe", "core"], pure: false },
+  core: { imports: ["model", "kernel", "export", "core-parts"], pure: false },
+  agent: {
+    imports: ["model", "cluster", "collect", "export", "core", "core-parts", "core-probing", "core-election"],
+    pure: false,
+  },
+  once: { imports: ["model", "kernel", "probe", "core", "core-parts"], pure: false },
+  version: { imports: [], pure: false },
+  library: { imports: ["model", "config", "export", "core-parts", "core-probing", "version"], pure: false },
   heap: { imports: [], pure: false },
   commands: { imports: ["model"], pure: true },
-  cli: { imports: ["model", "commands", "text"], pure: true },
-  main: { imports: ["model", "metrics", "config", "export", "agent", "once", "cli", "heap"], pure: false },
+  cli: { imports: ["model", "commands", "text", "config"], pure: true },
+  main: {
+    imports: ["model", "metrics", "config", "migrate", "export", "agent", "once", "cli", "heap", "version"],
+    pure: false,
+  },
 };
 
 /** Packages and modules with one home each. */
@@ -68,10 +84,12 @@ const homes: readonly { readonly module: RegExp; readonly home: RegExp }[] = [
   { module: /^koffi$/, home: /^kernel\/libc$/ },
   { module: /^node:child_process$/, home: /^kernel\/ss-command$/ },
   { module: /^node:worker_threads$/, home: /^kernel\/(resolver|probe-sockets)(-worker)?$/ },
-  { module: /^@opentelemetry\//, home: /^export\/(otel|metric-data)$/ },
+  { module: /^@opentelemetry\//, home: /^export\/(otel|instruments|producer|metric-data|diag-log)$/ },
+  { module: /^node:http2$/, home: /^export\/otlp-grpc(-call)?$/ },
   { module: /^undici$/, home: /^(export\/otlp-(http|dial)|cluster\/json-client)$/ },
-  { module: /^zod$/, home: /^config\// },
-  { module: /^yaml$/, home: /^config\/document$/ },
+  { module: /^zod$/, home: /^(config|migrate)\// },
+  { module: /^yaml$/, home: /^(config\/document|migrate\/draft)$/ },
+  { module: /^toml-eslint-parser$/, home: /^migrate\/toml$/ },
   { module: /^re2js$/, home: /^text\/pattern$/ },
 ];
 
@@ -151,7 +169,7 @@ describe("layers", () => {
     expect(faultsOf("text/sockstat", 'import { readFileSync } from "node:fs";')).toHaveLength(1);
   });
 
-  test.each(["koffi", "node:child_process", "@opentelemetry/api", "zod", "yaml", "undici"])(
+  test.each(["koffi", "node:child_process", "@opentelemetry/api", "zod", "yaml", "undici", "toml-eslint-parser"])(
     "%s outside its home is found",
     (module) => {
       expect(faultsOf("collect/tick", `import { x } from "${module}";`)).toHaveLength(1);

@@ -3,7 +3,9 @@ import { helpText, parseCommand, type Command } from "../src/cli.ts";
 import { UsageError } from "../src/model/errors.ts";
 
 const parse = (line: string): Command => parseCommand(line.split(" ").filter((word) => word !== ""));
-const logging = { logLevel: "info", logFormat: undefined } as const;
+const logging = { logLevel: undefined, logFormat: undefined } as const;
+const run = { kind: "run", config: undefined, listen: undefined, ...logging } as const;
+const check = { kind: "check", config: undefined, listen: undefined, print: false, ...logging } as const;
 const probe = {
   kind: "probe",
   timeoutMs: 2000,
@@ -16,13 +18,19 @@ const probe = {
 
 describe("commands", () => {
   test.each<[string, Command]>([
-    ["", { kind: "run", config: undefined, ...logging }],
-    ["run", { kind: "run", config: undefined, ...logging }],
-    ["-c a.yaml", { kind: "run", config: "a.yaml", ...logging }],
-    ["run --config=a.yaml", { kind: "run", config: "a.yaml", ...logging }],
-    ["run -ca.yaml", { kind: "run", config: "a.yaml", ...logging }],
-    ["-c a.yaml run", { kind: "run", config: "a.yaml", ...logging }],
-    ["-c a.yaml -c b.yaml", { kind: "run", config: "b.yaml", ...logging }],
+    ["", run],
+    ["run", run],
+    ["-c a.yaml", { ...run, config: "a.yaml" }],
+    ["run --config=a.yaml", { ...run, config: "a.yaml" }],
+    ["run -ca.yaml", { ...run, config: "a.yaml" }],
+    ["-c a.yaml run", { ...run, config: "a.yaml" }],
+    ["-c a.yaml -c b.yaml", { ...run, config: "b.yaml" }],
+    ["--port=8020 --config=a.yml", { ...run, config: "a.yml", listen: { host: undefined, port: 8020 } }],
+    ["--config-file=config/user_config.yaml", { ...run, config: "config/user_config.yaml" }],
+    ["-c a.yaml --config-file b.yaml", { ...run, config: "b.yaml" }],
+    ["--listen-address=:9293", { ...run, listen: { host: "", port: 9293 } }],
+    ["run --listen-address [::1]:9293", { ...run, listen: { host: "::1", port: 9293 } }],
+    ["check --port 0", { ...check, listen: { host: undefined, port: 0 } }],
     ["once", { kind: "once", config: undefined, format: "table", forMs: 1000, ...logging }],
     ["once --format table", { kind: "once", config: undefined, format: "table", forMs: 1000, ...logging }],
     ["once --format prometheus", { kind: "once", config: undefined, format: "prometheus", forMs: 1000, ...logging }],
@@ -30,8 +38,11 @@ describe("commands", () => {
       "once -c f --format=otlp-json --for 5s",
       { kind: "once", config: "f", format: "otlp-json", forMs: 5000, ...logging },
     ],
-    ["check", { kind: "check", config: undefined, print: false, ...logging }],
-    ["check --print -c f", { kind: "check", config: "f", print: true, ...logging }],
+    ["check", check],
+    ["check --print -c f", { ...check, config: "f", print: true }],
+    ["migrate telegraf.conf", { kind: "migrate", file: "telegraf.conf", from: undefined, ...logging }],
+    ["migrate --from datakit f", { kind: "migrate", file: "f", from: "datakit", ...logging }],
+    ["migrate --from=sockstat", { kind: "migrate", file: undefined, from: "sockstat", ...logging }],
     ["probe tcp://a:1", { ...probe, urls: ["tcp://a:1"] }],
     [
       "probe --json tcp://a:1 --count 3 udp://b:2 --timeout 250ms",
@@ -60,13 +71,7 @@ describe("commands", () => {
     "check --log-level debug --log-format json",
     "--log-level=debug check --log-format=json",
   ])("global options before and after the word: %s", (line) => {
-    expect(parse(line)).toEqual({
-      kind: "check",
-      config: undefined,
-      print: false,
-      logLevel: "debug",
-      logFormat: "json",
-    });
+    expect(parse(line)).toEqual({ ...check, logLevel: "debug", logFormat: "json" });
   });
 });
 
@@ -90,17 +95,28 @@ describe("wrong usage", () => {
   test.each([
     ["onec", "unknown command onec: did you mean once?"],
     ["prob tcp://a:1", "unknown command prob: did you mean probe?"],
-    ["serve", "unknown command serve: there are run, once, check, probe, metrics"],
-    ["constructor", "unknown command constructor: there are run, once, check, probe, metrics"],
+    ["serve", "unknown command serve: there are run, once, check, probe, migrate, metrics"],
+    ["constructor", "unknown command constructor: there are run, once, check, probe, migrate, metrics"],
     ["tcp://a:1", "unknown command tcp://a:1: did you mean sockscope probe tcp://a:1?"],
-    ["migrate", "migrate is not part of this version"],
-    ["migrate telegraf.conf --help", "migrate is not part of this version"],
+    ["migrat telegraf.conf", "unknown command migrat: did you mean migrate?"],
+    ["migrate", "migrate needs an argument: migrate FILE, or --from sockstat"],
+    ["migrate a b", "migrate takes one file, and got b too"],
+    ["migrate --from sockstat f", "the sockstat recipe has no file, and got f"],
+    ["migrate --from telegraff f", "--from telegraff is unknown: did you mean telegraf?"],
+    ["once --port 8020", "--port is an option of run, check, not of once"],
+    ["run --port http", "--port http is no whole number from 0 to 65535"],
+    ["run --port 65536", "--port 65536 is no whole number from 0 to 65535"],
+    ["run --listen-address 9293", "--listen-address 9293: the port is missing: write host:port"],
+    ["run --port 1 --listen-address :2", "--port stands beside --listen-address: give one of the two"],
     ["help onec", "unknown command onec: did you mean once?"],
     ["once --formt table", "unknown option --formt: did you mean --format?"],
     ["run --confg x", "unknown option --confg: did you mean --config?"],
     ["run --loglevel x", "unknown option --loglevel: did you mean --log-level?"],
-    ["run -x", "unknown option -x: there are --config, --log-level, --log-format, --help, --version"],
-    ["run --no-json", "unknown option --no-json: there are --config, --log-level, --log-format, --help, --version"],
+    [
+      "once -x",
+      "unknown option -x: there are --config, --config-file, --format, --for, --log-level, --log-format, --help, --version",
+    ],
+    ["metrics --no-json", "unknown option --no-json: there are --format, --log-level, --log-format, --help, --version"],
     ["run --print", "--print is an option of check, not of run"],
     ["--json", "--json is an option of probe, not of run"],
     ["probe -c f tcp://a:1", "-c is an option of run, once, check, not of probe"],
@@ -136,14 +152,15 @@ describe("help", () => {
 Usage: sockscope [COMMAND] [OPTIONS]
 
 Commands:
-  run           run the agent until SIGTERM or SIGINT; SIGHUP reloads the file (the default)
-  once          run every probe once, collect twice, print the second collection
-  check         validate the configuration and name every fault with its place
-  probe URL...  probe endpoints now, side by side; a line a run, and a summary of several
-  metrics       print the catalogue of metrics
+  run             run the agent until SIGTERM or SIGINT; SIGHUP reloads the file (the default)
+  once            run every probe once, collect twice, print the second collection
+  check           validate the configuration and name every fault with its place
+  probe URL...    probe endpoints now, side by side; a line a run, and a summary of several
+  migrate [FILE]  print the sockscope file that does what another tool's file says, with what is not one to one
+  metrics         print the catalogue of metrics
 
 Global options:
-      --log-level LEVEL    debug, info, warn or error (default: info)
+      --log-level LEVEL    debug, info, warn or error (default: $OTEL_LOG_LEVEL, info)
       --log-format FORMAT  text or json (default: text on a terminal, else json)
   -h, --help               this help; after a command, the command's
       --version            print the version
@@ -153,6 +170,7 @@ Examples:
   sockscope once
   sockscope check -c sockscope.yaml
   sockscope probe tcp://localhost:443
+  sockscope migrate /etc/telegraf/telegraf.conf
   sockscope metrics
 
 Exit codes: 0 success; 1 fatal, or a probed target is down; 2 wrong usage or configuration
@@ -165,12 +183,13 @@ Exit codes: 0 success; 1 fatal, or a probed target is down; 2 wrong usage or con
 Usage: sockscope once [OPTIONS]
 
 Options:
-  -c, --config FILE    default: $SOCKSCOPE_CONFIG, config/sockscope.yaml, /etc/sockscope/sockscope.yaml, the shipped one
-      --format FORMAT  table, prometheus, otlp-json (default: table)
-      --for DURATION   time between the two collections (default: 1s)
+  -c, --config FILE       default: $SOCKSCOPE_CONFIG, config/sockscope.yaml or in /etc/sockscope, or the shipped one
+      --config-file FILE  the same as --config
+      --format FORMAT     table, prometheus, otlp-json (default: table)
+      --for DURATION      time between the two collections (default: 1s)
 
 Global options:
-      --log-level LEVEL    debug, info, warn or error (default: info)
+      --log-level LEVEL    debug, info, warn or error (default: $OTEL_LOG_LEVEL, info)
       --log-format FORMAT  text or json (default: text on a terminal, else json)
   -h, --help               this help; after a command, the command's
       --version            print the version
@@ -183,7 +202,7 @@ Exit codes: 0 success, 1 fatal, 2 wrong usage or configuration
 `);
   });
 
-  test.each(["run", "once", "check", "probe", "metrics"] as const)(
+  test.each(["run", "once", "check", "probe", "migrate", "metrics"] as const)(
     "the examples of %s are valid commands",
     (command) => {
       const [, examples = ""] = helpText(command).split("Examples:\n");
@@ -196,7 +215,7 @@ Exit codes: 0 success, 1 fatal, 2 wrong usage or configuration
   test("no line is wider than 120 columns", () => {
     for (const text of [
       helpText(),
-      ...(["run", "once", "check", "probe", "metrics"] as const).map((name) => helpText(name)),
+      ...(["run", "once", "check", "probe", "migrate", "metrics"] as const).map((name) => helpText(name)),
     ])
       for (const line of text.split("\n")) expect(line.length).toBeLessThanOrEqual(120);
   });

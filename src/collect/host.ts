@@ -1,9 +1,11 @@
+import { createSockstatSeries } from "../fold/compat/sockstat.ts";
 import type { AttributeName } from "../metrics/catalogue.ts";
 import type { Observation, ObservedMetric } from "../metrics/observation.ts";
 import type { Log } from "../model/log.ts";
 import type { ReadProcFile } from "../model/sources.ts";
 import { parseSockstat, type Sockstat } from "../text/sockstat.ts";
-import type { Part } from "./reading.ts";
+import { readLimits } from "./host-limits.ts";
+import { inSlices, type Part } from "./reading.ts";
 
 export type HostOptions = {
   /** Mount point of procfs. */
@@ -11,10 +13,12 @@ export type HostOptions = {
   readonly read: ReadProcFile;
   /** Bytes a page, in which the kernel counts buffer memory; undefined where it cannot be known. */
   readonly pageSize: number | undefined;
-  /** False: only the TIME_WAIT sockets of the connection count. */
-  readonly sockstat: boolean;
+  /** False: only the TIME_WAIT sockets of the connection count. `kernel`: what is of the whole kernel. */
+  readonly sockstat: boolean | "kernel";
   /** Whether the TIME_WAIT sockets of the connection count come from here. */
   readonly timeWait: boolean;
+  /** Whether there are the series of `compat: [sockstat]`. */
+  readonly compat?: boolean;
   readonly log: Log;
 };
 
@@ -25,6 +29,8 @@ type Row = {
   readonly metric: Extract<ObservedMetric, `sockscope.sockstat.${string}`>;
   readonly attributes: Readonly<Partial<Record<AttributeName, string>>>;
   readonly pages?: true;
+  /** Of the network namespace, and a series for each where several are read. */
+  readonly perNetns?: true;
 };
 
 const tcp = { "network.transport": "tcp" } as const;
@@ -38,6 +44,7 @@ const inUse = (type: "ipv4" | "ipv6"): Row[] => {
     key: "inuse",
     metric: "sockscope.sockstat.in_use",
     attributes: { "network.type": type, ...attributes },
+    perNetns: true,
   });
   return [
     row("TCP", tcp),
@@ -55,18 +62,26 @@ const inUse = (type: "ipv4" | "ipv6"): Row[] => {
 };
 
 const rows: readonly Row[] = [
-  { line: "sockets", key: "used", metric: "sockscope.sockstat.used", attributes: {} },
+  { line: "sockets", key: "used", metric: "sockscope.sockstat.used", attributes: {}, perNetns: true },
   ...inUse("ipv4"),
   ...inUse("ipv6"),
   { line: "TCP", key: "orphan", metric: "sockscope.sockstat.orphan", attributes: tcp },
-  { line: "TCP", key: "tw", metric: "sockscope.sockstat.time_wait", attributes: tcp },
+  { line: "TCP", key: "tw", metric: "sockscope.sockstat.time_wait", attributes: tcp, perNetns: true },
   { line: "TCP", key: "alloc", metric: "sockscope.sockstat.allocated", attributes: tcp },
   { line: "TCP", key: "mem", metric: "sockscope.sockstat.memory.usage", attributes: tcp, pages: true },
   { line: "UDP", key: "mem", metric: "sockscope.sockstat.memory.usage", attributes: udp, pages: true },
 ];
 
-const sockstatObservations = ({ values }: Sockstat, pageSize: number | undefined): Observation[] =>
-  rows.flatMap(({ line, key, metric, attributes, pages }) => {
+/** Where the figures of a network namespace go. */
+export const netnsRows: readonly Row[] = rows.filter(({ perNetns }) => perNetns === true);
+const kernelRows = rows.filter(({ perNetns }) => perNetns !== true);
+
+const sockstatObservations = (
+  wanted: readonly Row[],
+  { values }: Sockstat,
+  pageSize: number | undefined,
+): Observation[] =>
+  wanted.flatMap(({ line, key, metric, attributes, pages }) => {
     const value = values.get(line)?.get(key);
     const unit = pages === true ? pageSize : 1;
     if (value === undefined || unit === undefined) return [];
@@ -75,7 +90,8 @@ const sockstatObservations = ({ values }: Sockstat, pageSize: number | undefined
 
 /** Reads sockstat and sockstat6 once a tick. A file that is not there (IPv6 is off) has no figures; both missing is a failure. */
 export const createHostPart = (options: HostOptions): Part => {
-  const { proc, read, pageSize, sockstat, timeWait, log } = options;
+  const { proc, read, pageSize, sockstat, timeWait, compat, log } = options;
+  const series = compat === true ? createSockstatSeries() : undefined;
   const source = { "sockscope.agent.source": "sockstat" } as const;
   let failure: string | undefined;
   let errors = 0;
@@ -99,13 +115,17 @@ export const createHostPart = (options: HostOptions): Part => {
 
   return {
     async collect() {
-      const [first, second] = await Promise.allSettled([readFile("sockstat"), readFile("sockstat6")]);
+      const files = Promise.allSettled([readFile("sockstat"), readFile("sockstat6")]);
+      const limits = sockstat ? await readLimits(options) : [];
+      const [first, second] = await files;
       const parsed = [first, second].flatMap((result) =>
         result.status === "fulfilled" && result.value !== undefined ? [result.value] : [],
       );
       if (first.status === "rejected") settled((first.reason as Error).message);
       else settled(first.value === undefined ? `there is no ${proc}/net/sockstat` : undefined);
-      const observations: Observation[] = sockstat ? parsed.flatMap((one) => sockstatObservations(one, pageSize)) : [];
+      const wanted = sockstat === "kernel" ? kernelRows : sockstat ? rows : [];
+      const figures = parsed.flatMap((one) => sockstatObservations(wanted, one, pageSize));
+      const observations: Observation[] = [...figures, ...limits];
       const waiting = parsed[0]?.values.get("TCP")?.get("tw");
       if (timeWait && waiting !== undefined) {
         observations.push({
@@ -119,8 +139,9 @@ export const createHostPart = (options: HostOptions): Part => {
         { metric: "sockscope.agent.source.errors", value: errors, attributes: source },
         { metric: "sockscope.agent.rows.skipped", value: skipped, attributes: source },
       );
-      return { columns: [], observations };
+      series?.record(first.status === "fulfilled" ? first.value?.values : undefined, pageSize);
+      return { columns: series === undefined ? [] : await inSlices(series.collect()), observations };
     },
-    end: () => Promise.resolve([]),
+    end: async () => (series === undefined ? [] : inSlices(series.collect(true))),
   };
 };

@@ -1,3 +1,6 @@
+import { createConnectionStatus } from "../fold/compat/connection-status.ts";
+import { createDatakit } from "../fold/compat/datakit.ts";
+import type { TargetSeries } from "../fold/compat/target-series.ts";
 import { SeriesTable } from "../fold/series.ts";
 import type { OwnAttributes } from "../metrics/catalogue.ts";
 import type { Observation, RecordValue } from "../metrics/observation.ts";
@@ -8,6 +11,7 @@ import {
   attributeSet,
   type MetricColumns,
 } from "../model/columns.ts";
+import type { CompatConfig } from "../model/config.ts";
 import { type Outcome, type OutcomeKind, outcomes } from "../model/outcome.ts";
 import type { ProbeType, Target } from "../model/target.ts";
 import { countVerdicts, createProbeSeries, failureOf, type ProbeSeries } from "./probe-series.ts";
@@ -36,7 +40,17 @@ export type ProbesPart = Part & {
   update(targets: readonly Target[], time: number): void;
   /** A run has ended; `lag` is its start minus its planned start, in s. */
   record(target: Target, outcome: Outcome, lag: number): void;
+  /** Which other tools' series there are from the next `update` on. */
+  setCompat(compat: ProbesCompat): void;
 };
+
+export type ProbesCompat = Pick<CompatConfig, "datakit" | "connectionStatus">;
+
+const compatSeries = {
+  datakit: createDatakit,
+  connectionStatus: createConnectionStatus,
+} as const satisfies Record<keyof ProbesCompat, () => TargetSeries>;
+const compatNames = Object.keys(compatSeries) as (keyof ProbesCompat)[];
 
 const noAddress = "";
 
@@ -73,6 +87,9 @@ export const createProbesPart = (recordValue: RecordValue, clock: () => number):
   const entries = new Map<string, Entry>();
   const entryOfName = new Map<string, Entry>();
   const results = new Map<string, Result>();
+  const compat = new Map<keyof ProbesCompat, TargetSeries>();
+  /** Switched off: their series end with the next collection. */
+  const leaving = new Map<keyof ProbesCompat, TargetSeries>();
 
   const seriesAt = (entry: Entry, address: string, start: number): ProbeSeries => {
     let known = entry.series.get(address);
@@ -168,7 +185,11 @@ export const createProbesPart = (recordValue: RecordValue, clock: () => number):
   };
 
   function* collectAll(absent: boolean): Generator<number, MetricColumns[]> {
-    return [...(yield* runs.collect(absent)), ...(yield* own.collect(absent))];
+    const columns = [...(yield* runs.collect(absent)), ...(yield* own.collect(absent))];
+    for (const series of compat.values()) columns.push(...(yield* series.collect(absent)));
+    for (const series of leaving.values()) columns.push(...(yield* series.collect(true)));
+    leaving.clear();
+    return columns;
   }
 
   return {
@@ -197,12 +218,23 @@ export const createProbesPart = (recordValue: RecordValue, clock: () => number):
         dropSeries(entry);
         seriesAt(entry, noAddress, time);
       }
+      for (const series of compat.values()) series.update(targets, time);
+    },
+    setCompat(wanted) {
+      for (const name of compatNames) {
+        const [from, to] = wanted[name] ? [leaving, compat] : [compat, leaving];
+        const series = from.get(name) ?? (wanted[name] && !to.has(name) ? compatSeries[name]() : undefined);
+        if (series === undefined) continue;
+        from.delete(name);
+        to.set(name, series);
+      }
     },
     record(target, outcome, lag) {
       const entry = entryOfName.get(target.name);
       if (entry === undefined) return;
       entry.last = outcome.kind;
       showRun(entry, outcome);
+      for (const series of compat.values()) series.record(target, outcome);
       noteAddresses(entry, outcome);
       if (target.attempts > 1) countAttempts(entry, outcome);
       countResult(target.type, outcome);

@@ -52,7 +52,7 @@ export const createSocketEvents = (
     clearTimeout(timer);
     source?.close();
     source = undefined;
-    fold.flows.hasEvents = false;
+    for (const flows of fold.allFlows) flows.hasEvents = false;
   };
 
   const unavailable = (error: unknown): void => {
@@ -62,7 +62,13 @@ export const createSocketEvents = (
   };
 
   const foldEvents = (batch: SocketBatch): void => {
-    for (let at = 0; at < batch.length; at++) foldEvent(fold.flows, batch, at, fold.facts);
+    const { flows, ssExporter, facts } = fold;
+    for (let at = 0; at < batch.length; at++) {
+      foldEvent(flows, batch, at, facts);
+      // Another tool's series know no flow that no dump has shown.
+      if (ssExporter?.flows.slotOfCookie.has(batch.cookie[at] as number) === true)
+        foldEvent(ssExporter.flows, batch, at, facts);
+    }
   };
 
   /** True while there may be more. */
@@ -105,7 +111,7 @@ export const createSocketEvents = (
   if (mode !== "off" && subscribe !== undefined) {
     try {
       source = subscribe();
-      fold.flows.hasEvents = true;
+      for (const flows of fold.allFlows) flows.hasEvents = true;
       wait();
     } catch (error) {
       unavailable(error);

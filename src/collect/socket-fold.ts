@@ -1,15 +1,26 @@
+import { createSsExporter, foldSsExporter, type SsExporter } from "../fold/compat/ss-exporter.ts";
+import {
+  createTelegraf,
+  foldTelegraf,
+  isShown,
+  restartTelegraf,
+  type Telegraf,
+  type TelegrafOptions,
+} from "../fold/compat/telegraf.ts";
 import { type Bound, createListeners, createUdpPorts, foldBound } from "../fold/bound.ts";
 import { rttOf } from "../fold/flow-columns.ts";
 import type { FlowFacts } from "../fold/flow-group.ts";
-import { createFlows } from "../fold/flow-state.ts";
+import { createFlows, type Flows } from "../fold/flow-state.ts";
 import { closeBatch, openBatch } from "../fold/flow-values.ts";
 import { foldFlow, letWait } from "../fold/flows.ts";
 import { addRtt, createRttHistogram } from "../fold/rtt.ts";
 import { countSocket, createSocketCounts, restartSocketCounts } from "../fold/socket-counts.ts";
-import { countState, resetStates, type StateCounts } from "../fold/states.ts";
-import type { NamedNetworks, SocketsConfig } from "../model/config.ts";
+import { countsOfNetns, createNetnsStates } from "../fold/netns-states.ts";
+import { countState, createStateCounts, resetStates, type StateCounts } from "../fold/states.ts";
+import type { NamedNetworks, SocketsConfig, SsExporterConfig } from "../model/config.ts";
 import type { Owners } from "../model/owner.ts";
-import { protocolIndex, type SocketBatch, type SocketProtocol, socketProtocols } from "../model/socket.ts";
+import { ownNetns, protocolIndex, type SocketBatch, type SocketProtocol, socketProtocols } from "../model/socket.ts";
+import type { NetnsFacts } from "../model/sources.ts";
 import { isIpv4, local, peer } from "../netlink/address.ts";
 import {
   TCP_CLOSE_WAIT,
@@ -35,13 +46,21 @@ const flowStates =
 /** What of a listener is told of the connections that it has taken in. */
 type Listener = { readonly inode: number; readonly cgroup: number };
 
+/** A port in a network namespace, as one number. */
+const placeOf = (batch: SocketBatch, row: number): number =>
+  (batch.netns[row] as number) * 65_536 + (batch.localPort[row] as number);
+
 /** Listening ports of this dump and of the last one: a listener may go away before its connections are read. */
 const createListening = () => {
   let now = new Map<number, Listener>();
   let before = now;
   return {
-    at: (port: number): Listener | undefined => now.get(port) ?? before.get(port),
-    add: (port: number, listener: Listener): void => void now.set(port, listener),
+    at: (batch: SocketBatch, row: number): Listener | undefined => {
+      const place = placeOf(batch, row);
+      return now.get(place) ?? before.get(place);
+    },
+    add: (batch: SocketBatch, row: number): void =>
+      void now.set(placeOf(batch, row), { inode: batch.inode[row] as number, cgroup: batch.cgroup[row] as number }),
     nextDump: (): void => {
       before = now;
       now = new Map();
@@ -63,7 +82,7 @@ const ownerFacts = (
     if (!needs.process) return undefined;
     const inode = batch.inode[row] as number;
     if (inode !== 0) return owners.process(inode);
-    const listener = listening.at(batch.localPort[row] as number);
+    const listener = listening.at(batch, row);
     return listener && owners.process(listener.inode);
   };
   return {
@@ -75,13 +94,19 @@ const ownerFacts = (
       if (running !== undefined) return running;
       const id = batch.cgroup[row] as number;
       if (id !== 0) return owners.cgroup(id);
-      const listener = listening.at(batch.localPort[row] as number);
+      const listener = listening.at(batch, row);
       return listener && owners.cgroup(listener.cgroup);
     },
     ownerPending: (batch, row) =>
       (needs.process && batch.inode[row] !== 0 && owners.process(batch.inode[row] as number) === undefined) ||
       (needs.cgroup && batch.cgroup[row] !== 0 && owners.cgroup(batch.cgroup[row] as number) === undefined),
   };
+};
+
+/** Other tools' series of sockets. */
+export type SocketsCompat = {
+  readonly telegraf: Omit<TelegrafOptions, "maxSeries"> | undefined;
+  readonly ssExporter: SsExporterConfig | undefined;
 };
 
 export type FoldOptions = {
@@ -93,6 +118,8 @@ export type FoldOptions = {
   readonly selector: Selector;
   /** `networks` of the configuration. */
   readonly networks: readonly NamedNetworks[];
+  readonly compat?: SocketsCompat;
+  readonly netns: NetnsFacts;
 };
 
 /** The name of the smallest network that the peer is in. */
@@ -107,32 +134,49 @@ const createNetworkNames = (named: readonly NamedNetworks[]): FlowFacts["peerNet
 export type SocketFold = ReturnType<typeof createSocketFold>;
 
 /** Everything that sockets are folded into. */
-export const createSocketFold = ({ config, ephemeral, owners, selector, networks }: FoldOptions) => {
+export const createSocketFold = ({ config, ephemeral, owners, selector, networks, compat, netns }: FoldOptions) => {
   const listening = createListening();
-  const flows = createFlows(config);
+  const { nameOf, isUnmet } = netns;
+  const flows = createFlows(config, netns.several);
+  const ssExporter: SsExporter | undefined = compat?.ssExporter && createSsExporter(compat.ssExporter, config);
+  const telegraf: Telegraf | undefined =
+    compat?.telegraf && createTelegraf({ ...compat.telegraf, maxSeries: config.maxGroups });
+  /** Those of `sockets.group_by` first. */
+  const allFlows: readonly Flows[] = ssExporter === undefined ? [flows] : [flows, ssExporter.flows];
   const needs: Needs = owners?.wanted ?? { process: false, cgroup: false };
   const known = ownerFacts(owners ?? noOwners, needs, listening);
   const ownerOf: OwnerOf = (batch, row) => ({ process: known.process(batch, row), cgroup: known.cgroup(batch, row) });
   const facts: FlowFacts = {
-    listening: (port) => listening.at(port) !== undefined,
+    listening: (batch, row) => listening.at(batch, row) !== undefined,
     ephemeral,
     ...known,
     peerNetwork: createNetworkNames(networks),
+    netns: (batch, row) => nameOf(batch.netns[row] as number),
+    unmet: (batch, row) => isUnmet(batch.netns[row] as number),
     admit: selector.active ? (batch, row, origin) => selector.decide(batch, row, ownerOf, origin) : () => "yes",
   };
   return {
     flows,
+    allFlows,
+    ssExporter,
+    telegraf,
     needs,
     listening,
     facts,
-    listeners: createListeners(config.maxGroups),
-    udpPorts: createUdpPorts(config.maxGroups),
-    socketCounts: createSocketCounts(config.protocols),
+    listeners: createListeners(config.maxGroups, netns),
+    udpPorts: createUdpPorts(config.maxGroups, netns),
+    socketCounts: createSocketCounts(config.protocols, netns),
     /** Rows of this dump, by protocol. */
     dumped: new Uint32Array(socketProtocols.length),
     rtt: createRttHistogram(config.rttBounds),
+    /** TCP sockets of this dump by state; of several network namespaces, those of each. */
+    states: createStateCounts(),
+    netnsStates: netns.several ? createNetnsStates(netns, config.timeWait === "dump") : undefined,
   };
 };
+
+const countsOf = ({ states, netnsStates }: SocketFold, batch: SocketBatch, at: number): StateCounts =>
+  netnsStates === undefined ? states : countsOfNetns(netnsStates, batch.netns[at] as number);
 
 const foldInto = (fold: SocketFold, bound: Bound, batch: SocketBatch, at: number): boolean => {
   const taken = bound.known.sockets.has(batch.cookie[at] as number) || fold.facts.admit(batch, at, "dump") === "yes";
@@ -143,18 +187,12 @@ const foldInto = (fold: SocketFold, bound: Bound, batch: SocketBatch, at: number
 const isFlow = (batch: SocketBatch, at: number): boolean =>
   batch.full[at] === 1 && ((1 << (batch.state[at] as number)) & flowStates) !== 0;
 
-const addListener = ({ listening }: SocketFold, batch: SocketBatch, at: number): void =>
-  listening.add(batch.localPort[at] as number, {
-    inode: batch.inode[at] as number,
-    cgroup: batch.cgroup[at] as number,
-  });
-
 const foldTcp = (fold: SocketFold, counts: StateCounts, batch: SocketBatch, at: number): void => {
   const state = batch.state[at] as number;
   const ipv4 = isIpv4(batch, at, local);
   const { flows, facts } = fold;
   if (state === TCP_LISTEN) {
-    addListener(fold, batch, at);
+    fold.listening.add(batch, at);
     if (foldInto(fold, fold.listeners, batch, at)) countState(counts, state, ipv4);
     return;
   }
@@ -168,6 +206,7 @@ const foldTcp = (fold: SocketFold, counts: StateCounts, batch: SocketBatch, at: 
   const rtt = rttOf(batch, at);
   if (folded === "added" && !Number.isNaN(rtt))
     addRtt(fold.rtt, ipv4, rtt, flows.lastTime === 0 ? flows.time : flows.lastTime);
+  if (fold.ssExporter !== undefined) foldSsExporter(fold.ssExporter, batch, at, facts);
 };
 
 /** Sockets that are neither TCP nor UDP: counted, and the queues of unix listeners. */
@@ -177,41 +216,68 @@ const foldOther = (fold: SocketFold, batch: SocketBatch, at: number): void => {
   if (batch.protocol[at] === protocolIndex.unix && batch.state[at] === TCP_LISTEN) foldBound(fold.listeners, batch, at);
 };
 
-/** The sockets of a protocol come once more. Flows and bound ports are known by cookie, and count once a tick. */
-export const restartFold = (fold: SocketFold, counts: StateCounts, protocol: SocketProtocol): void => {
+/**
+ * The sockets of a protocol come once more. What is known by cookie (flows, bound ports, families) counts once a tick; of
+ * the agent's own network namespace, which comes first, nothing need be kept.
+ */
+export const restartFold = (fold: SocketFold, protocol: SocketProtocol, netns = ownNetns): void => {
+  if (netns !== ownNetns) {
+    if (protocol === "tcp") fold.netnsStates?.counts.delete(netns);
+    return;
+  }
   fold.dumped[protocolIndex[protocol]] = 0;
   restartSocketCounts(fold.socketCounts, protocol);
+  if (fold.telegraf !== undefined) restartTelegraf(fold.telegraf, protocol);
   if (protocol !== "tcp") return;
-  resetStates(counts);
+  resetStates(fold.states);
+  fold.netnsStates?.counts.clear();
   if (fold.flows.waiting !== undefined) letWait(fold.flows);
 };
 
-/** Adds flows that have waited for their owners, all of them in one batch. */
-export const foldWaiting = (fold: SocketFold, counts: StateCounts, batch: SocketBatch): void => {
-  openBatch(fold.flows, batch);
-  for (let at = 0; at < batch.length; at++) foldTcp(fold, counts, batch, at);
-  closeBatch(fold.flows, batch);
+const openAll = ({ allFlows }: SocketFold, batch: SocketBatch): void => {
+  for (const flows of allFlows) openBatch(flows, batch);
 };
 
-/** Adds the sockets of one batch of a dump. */
-export const foldBatch = (fold: SocketFold, counts: StateCounts, batch: SocketBatch): void => {
-  openBatch(fold.flows, batch);
+const closeAll = ({ allFlows }: SocketFold, batch: SocketBatch): void => {
+  for (const flows of allFlows) closeBatch(flows, batch);
+};
+
+/** Adds flows that have waited for their owners, all of them in one batch. */
+export const foldWaiting = (fold: SocketFold, batch: SocketBatch): void => {
+  openAll(fold, batch);
+  for (let at = 0; at < batch.length; at++) foldTcp(fold, countsOf(fold, batch, at), batch, at);
+  closeAll(fold, batch);
+};
+
+const foldShown = (telegraf: Telegraf, { facts }: SocketFold, batch: SocketBatch): void => {
+  for (let at = 0; at < batch.length; at++)
+    if (isShown(telegraf, batch, at) && facts.admit(batch, at, "dump") === "yes") foldTelegraf(telegraf, batch, at);
+};
+
+/** Adds the sockets of one batch of a dump, which are all of one network namespace. */
+export const foldBatch = (fold: SocketFold, batch: SocketBatch): void => {
+  const counts = countsOf(fold, batch, 0);
+  openAll(fold, batch);
   for (let at = 0; at < batch.length; at++) {
     const protocol = batch.protocol[at] as number;
     fold.dumped[protocol] = (fold.dumped[protocol] as number) + 1;
     if (protocol === protocolIndex.tcp) foldTcp(fold, counts, batch, at);
-    else if (protocol === protocolIndex.udp) foldInto(fold, fold.udpPorts, batch, at);
-    else foldOther(fold, batch, at);
+    else if (protocol !== protocolIndex.udp) foldOther(fold, batch, at);
+    // A connected one is no bound port, and is read for another tool's series only.
+    else if (batch.state[at] !== TCP_ESTABLISHED) foldInto(fold, fold.udpPorts, batch, at);
   }
-  closeBatch(fold.flows, batch);
+  closeAll(fold, batch);
+  if (fold.telegraf !== undefined) foldShown(fold.telegraf, fold, batch);
 };
 
 /** Adds what the flows of a dump between two ticks have counted; what a tick samples and counts is the tick's. */
 export const resyncBatch = (fold: SocketFold, batch: SocketBatch): void => {
-  openBatch(fold.flows, batch);
+  openAll(fold, batch);
+  const { flows, ssExporter, facts } = fold;
   for (let at = 0; at < batch.length; at++) {
-    if (batch.state[at] === TCP_LISTEN) addListener(fold, batch, at);
-    else if (isFlow(batch, at)) foldFlow(fold.flows, batch, at, fold.facts);
+    if (batch.state[at] === TCP_LISTEN) fold.listening.add(batch, at);
+    else if (isFlow(batch, at) && foldFlow(flows, batch, at, facts) !== "left" && ssExporter !== undefined)
+      foldFlow(ssExporter.flows, batch, at, facts);
   }
 };
 

@@ -1,4 +1,6 @@
 import { setImmediate } from "node:timers/promises";
+import { collectSsExporter } from "../fold/compat/ss-exporter.ts";
+import { beginTelegraf, collectTelegraf, countTelegraf, settleTelegraf } from "../fold/compat/telegraf.ts";
 import { abandonBound, beginBound, type Bound, collectBound, countBound, settleBound } from "../fold/bound.ts";
 import type { FlowFacts } from "../fold/flow-group.ts";
 import {
@@ -19,17 +21,26 @@ import {
   collectSocketCounts,
   settleSocketCounts,
 } from "../fold/socket-counts.ts";
-import { allStates, createStateCounts, dumpedStates, type StateCounts } from "../fold/states.ts";
+import { beginNetnsStates, collectNetnsStates, settleNetnsStates } from "../fold/netns-states.ts";
+import { allStates, dumpedStates, resetStates, type StateCounts } from "../fold/states.ts";
+import type { attributes } from "../metrics/catalogue.ts";
 import type { Observation } from "../metrics/observation.ts";
 import type { MetricColumns } from "../model/columns.ts";
 import type { NamedNetworks, SocketsConfig } from "../model/config.ts";
 import { SourceError } from "../model/errors.ts";
 import type { Log } from "../model/log.ts";
-import type { SocketBatch, SocketProtocol } from "../model/socket.ts";
-import { type DumpReport, emptyReport, type ReadSockets, type SubscribeDestroyEvents } from "../model/sources.ts";
+import { ownNetns, type SocketBatch, type SocketProtocol } from "../model/socket.ts";
+import {
+  type DumpReport,
+  emptyReport,
+  type NetnsFacts,
+  type ReadSockets,
+  type SubscribeDestroyEvents,
+} from "../model/sources.ts";
 import type { OwnersPart } from "./owners.ts";
 import type { Selector } from "../select/select.ts";
 import type { HostNames } from "./hosts.ts";
+import type { NamespacesPart } from "./namespaces.ts";
 import { inSlices, type Part, type Reading } from "./reading.ts";
 import { createSocketEvents } from "./socket-events.ts";
 import {
@@ -40,6 +51,7 @@ import {
   restartFold,
   resyncBatch,
   type SocketFold,
+  type SocketsCompat,
 } from "./socket-fold.ts";
 import { createSocketResync } from "./socket-resync.ts";
 
@@ -55,6 +67,11 @@ export type SocketsOptions = {
   readonly selector: Selector;
   /** `networks` of the configuration. */
   readonly networks: readonly NamedNetworks[];
+  readonly compat?: SocketsCompat;
+  /** Those that `read`, `readTcp` and `subscribe` are of. */
+  readonly netns: NetnsFacts;
+  /** Undefined: the configuration asks for the agent's own only. */
+  readonly namespaces: NamespacesPart | undefined;
   /** The names that the selection asks for; undefined where it names none. */
   readonly hostNames: HostNames | undefined;
   /** net.ipv4.ip_local_port_range. */
@@ -75,15 +92,25 @@ const stateObservations = (counts: StateCounts, { timeWait }: SocketsConfig): Ob
     })),
   );
 
-const budgetObservations = ({ flows, listeners, udpPorts }: SocketFold): Observation[] => {
-  const budgets = { groups: countGroups(flows), listeners: countBound(listeners), udp_ports: countBound(udpPorts) };
-  return (Object.keys(budgets) as (keyof typeof budgets)[]).flatMap((series): Observation[] => {
-    const attributes = { "sockscope.series": series };
-    return [
-      { metric: "sockscope.agent.groups", value: budgets[series].own, attributes },
-      { metric: "sockscope.agent.groups.overflowed", value: budgets[series].overflowed, attributes },
-    ];
-  });
+type Budget = (typeof attributes)["sockscope.series"]["values"][number];
+
+const budgetObservations = ({ flows, listeners, udpPorts, telegraf, ssExporter }: SocketFold): Observation[] => {
+  const budgets: Partial<Record<Budget, ReturnType<typeof countGroups>>> = {
+    groups: countGroups(flows),
+    listeners: countBound(listeners),
+    udp_ports: countBound(udpPorts),
+    ...(telegraf === undefined ? {} : { telegraf: countTelegraf(telegraf) }),
+    ...(ssExporter === undefined ? {} : { ss_exporter: countGroups(ssExporter.flows) }),
+  };
+  return (Object.entries(budgets) as [Budget, ReturnType<typeof countGroups>][]).flatMap(
+    ([series, { own, overflowed }]): Observation[] => {
+      const attributes = { "sockscope.series": series };
+      return [
+        { metric: "sockscope.agent.groups", value: own, attributes },
+        { metric: "sockscope.agent.groups.overflowed", value: overflowed, attributes },
+      ];
+    },
+  );
 };
 
 /** Reads the kernel's sockets once a tick, folds them, and says once when it cannot. */
@@ -125,22 +152,24 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
     }
   };
 
-  const dump = async (counts: StateCounts, signal: AbortSignal): Promise<DumpReport> => {
+  const dump = async (signal: AbortSignal): Promise<DumpReport> => {
     const report: DumpReport = {
       skipped: 0,
       lacking: new Set(),
       retries: 0,
-      restart: (protocol) => restartFold(fold, counts, protocol),
+      restart: (protocol, netns) => restartFold(fold, protocol, netns),
     };
+    resetStates(fold.states);
+    if (fold.netnsStates !== undefined) beginNetnsStates(fold.netnsStates);
     fold.dumped.fill(0);
     if (looksForOwners !== undefined) letWait(fold.flows);
     try {
-      for await (const batch of read(signal, report)) foldBatch(fold, counts, batch);
+      for await (const batch of read(signal, report)) foldBatch(fold, batch);
     } finally {
       skipped += report.skipped;
       retries += report.retries;
     }
-    await foldLate(signal, (batch) => foldWaiting(fold, counts, batch));
+    await foldLate(signal, (batch) => foldWaiting(fold, batch));
     sayLacking(report.lacking);
     return report;
   };
@@ -152,8 +181,12 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
     const wait = (): void => {
       if (looksForOwners !== undefined) letWait(flows);
     };
-    const report: DumpReport = { ...emptyReport(), restart: wait };
-    beginResync(flows);
+    // Of another namespace's flows, those that wait already are told by their cookies when they come again.
+    const restart: DumpReport["restart"] = (_protocol, netns = ownNetns) => {
+      if (netns === ownNetns) wait();
+    };
+    const report: DumpReport = { ...emptyReport(), restart };
+    for (const each of fold.allFlows) beginResync(each);
     wait();
     try {
       for await (const batch of options.readTcp(signal, report)) resyncBatch(fold, batch);
@@ -162,7 +195,7 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
         if (!signal.aborted) resyncBatch(fold, batch);
       });
     } finally {
-      endResync(flows);
+      for (const each of fold.allFlows) endResync(each);
       skipped += report.skipped;
       retries += report.retries;
     }
@@ -177,7 +210,7 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
         `sockets cannot be read, the other sources go on: ${error instanceof Error ? error.message : String(error)}`,
       );
     failing = true;
-    abandonFlows(fold.flows);
+    for (const flows of fold.allFlows) abandonFlows(flows);
     for (const bound of bounds) abandonBound(bound);
     abandonSocketCounts(fold.socketCounts);
   };
@@ -185,9 +218,12 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
   const settle = async ({ lacking }: DumpReport): Promise<void> => {
     if (failing) log("info", "sockets can be read again");
     failing = false;
-    await inSlices(settleFlows(fold.flows));
+    for (const flows of fold.allFlows) await inSlices(settleFlows(flows, options.netns.unread));
+    if (fold.telegraf !== undefined) await inSlices(settleTelegraf(fold.telegraf));
     for (const bound of bounds) settleBound(bound);
     settleSocketCounts(fold.socketCounts, lacking);
+    if (fold.netnsStates !== undefined) settleNetnsStates(fold.netnsStates, fold.flows.time);
+    options.namespaces?.settled(fold.flows.time);
     fold.listening.nextDump();
   };
 
@@ -198,21 +234,24 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
       ...(await inSlices(collectBound(fold.listeners, absent))),
       ...(await inSlices(collectBound(fold.udpPorts, absent))),
       ...(await inSlices(collectSocketCounts(fold.socketCounts, absent))),
+      ...(tcp && fold.netnsStates !== undefined ? await inSlices(collectNetnsStates(fold.netnsStates, absent)) : []),
+      ...((await options.namespaces?.columns(absent)) ?? []),
       ...(rtt === undefined ? [] : [rtt]),
+      ...(fold.telegraf === undefined ? [] : await inSlices(collectTelegraf(fold.telegraf, absent))),
+      ...(fold.ssExporter === undefined ? [] : await inSlices(collectSsExporter(fold.ssExporter, absent))),
     ];
   };
 
   /** What was read, or nothing but that it could not be. */
   const observe = async (started: number, signal: AbortSignal): Promise<Observation[]> => {
-    const counts = createStateCounts();
     try {
-      const report = await dump(counts, signal);
+      const report = await dump(signal);
       await events.drain();
       events.hold(true);
       await settle(report);
       const sockets = fold.dumped.reduce((sum, count) => sum + count, 0);
       return [
-        ...(tcp ? stateObservations(counts, config) : []),
+        ...(tcp && fold.netnsStates === undefined ? stateObservations(fold.states, config) : []),
         { metric: "sockscope.agent.dump.sockets", value: sockets, attributes: {} },
         { metric: "sockscope.agent.dump.duration", value: (now() - started) / 1000, attributes: {} },
         ...budgetObservations(fold),
@@ -239,7 +278,8 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
       // The dump meets the same failure, and says it.
       if (!(error instanceof SourceError) && !signal.aborted) throw error;
     });
-    beginFlows(fold.flows, time);
+    for (const flows of fold.allFlows) beginFlows(flows, time);
+    if (fold.telegraf !== undefined) beginTelegraf(fold.telegraf);
     for (const bound of bounds) beginBound(bound, time);
     beginSocketCounts(fold.socketCounts, time);
     const observations = await observe(started, signal);
@@ -249,6 +289,7 @@ export const createSocketsPart = (options: SocketsOptions): SocketsPart => {
       { metric: "sockscope.agent.rows.skipped", value: skipped, attributes: source },
       { metric: "sockscope.agent.dump.retries", value: retries, attributes: {} },
       ...events.observations(),
+      ...(options.namespaces?.observations() ?? []),
       ...(looksForOwners?.observations() ?? []),
     );
     return { columns: await columns(failing), observations };

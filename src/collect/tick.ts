@@ -35,7 +35,7 @@ const keyOf = (own: AttributeSet, set: AttributeSet): string => attributesKey({ 
 /** The ended series of retired parts, but for those that a part of now goes on with: no set stands twice in an export. */
 const endedOf = (retired: MetricColumns, live: MetricColumns | undefined): EndedColumn[] => {
   const going = new Set<string>();
-  for (const column of [...(live?.numbers ?? []), ...(live?.ended ?? [])]) {
+  for (const column of [...(live?.numbers ?? []), ...(live?.histograms ?? []), ...(live?.ended ?? [])]) {
     for (const set of column.sets) going.add(keyOf(column.own, set));
   }
   return retired.ended.flatMap((column) => {

@@ -1,26 +1,27 @@
-import type { z } from "zod";
+import { compat, compatOf } from "./compat.ts";
+import { fillIn } from "./declared.ts";
 import { defaults } from "./defaults.ts";
-import { familyOfRank } from "../model/config.ts";
+import { familyOfRank, type OtlpProtocol } from "../model/config.ts";
 import { formatDuration } from "../text/duration.ts";
-import type { Environment } from "./environment.ts";
 import type { Finding } from "./explain.ts";
 import { electionFindings } from "./election-checks.ts";
+import type { Given } from "./given.ts";
+import { grpcNameFault, grpcValueFault } from "./headers.ts";
 import { familiesOf } from "./normalise.ts";
+import { baseOf, grpcUrlFault, urlFor } from "./otlp-url.ts";
 import type { Path } from "./path.ts";
 import { mapOf, sound } from "./sound.ts";
-import { collection, otlp, protocols, sockets as socketsSchema } from "./schema.ts";
+import { collection, type Destination, otlp, protocols, sockets as socketsSchema } from "./schema.ts";
 import { selectEntry } from "./select.ts";
 import { networkFindings, type PlacedEntry, selectFindings } from "./select-checks.ts";
 
-const defaultUrl = `${defaults.otlp.endpoint}/v1/metrics`;
-
 const valueAt = (path: Path, message: string): Finding => ({ path, at: "value", message });
 
-const collectionFindings = (value: unknown, environment: Environment): Finding[] => {
+const collectionFindings = (value: unknown, environment: Given): Finding[] => {
   const { interval, timeout } = sound(collection, value) ?? {};
   const intervalMs = interval ?? environment.intervalMs?.value ?? defaults.collection.intervalMs;
   if (timeout === undefined || timeout <= intervalMs) return [];
-  const origin = interval === undefined ? ` (${environment.intervalMs?.variable ?? "the default"})` : "";
+  const origin = interval === undefined ? ` (${environment.intervalMs?.origin ?? "the default"})` : "";
   return [valueAt(["collection", "timeout"], `must not be above the interval, ${formatDuration(intervalMs)}${origin}`)];
 };
 
@@ -30,6 +31,14 @@ const rankFindings = (value: unknown): Finding[] => {
   const family = rank && familyOfRank[rank];
   if (family === undefined || familiesOf(metrics).includes(family)) return [];
   return [valueAt(["sockets", "rank_by"], `needs metrics.${family}, which is off: leave it on, or rank by flows`)];
+};
+
+const namespacesFindings = (value: unknown): Finding[] => {
+  const { namespaces, source } = sound(socketsSchema, value) ?? {};
+  if (namespaces === undefined || namespaces === "own" || source === undefined) return [];
+  if (source === "auto" || source === "netlink") return [];
+  const message = `needs netlink, and source is ${source}: leave source out, or write own`;
+  return [valueAt(["sockets", "namespaces"], message)];
 };
 
 const socketFindings = (value: unknown): Finding[] => {
@@ -46,10 +55,32 @@ const socketFindings = (value: unknown): Finding[] => {
   return selectFindings(placed("include"), placed("exclude"), read);
 };
 
+/** The series of sockets need the sockets. */
+const compatFindings = (value: unknown, sockets: unknown): Finding[] => {
+  const items = sound(compat, value);
+  const { protocols: named } = mapOf(sockets);
+  const all = named === undefined || named === null ? defaults.sockets.protocols : sound(protocols, named);
+  if (items === undefined || all === undefined) return [];
+  const off = sockets === false || sockets === "off";
+  const read = off ? [] : all;
+  return items.flatMap((item, index) => {
+    const { telegraf, ssExporter } = compatOf([item], read);
+    const at = (message: string, ...deeper: Path): Finding[] => [valueAt(["compat", index, ...deeper], message)];
+    if (telegraf === undefined && ssExporter === undefined) return [];
+    if (off) return at("needs sockets, which are off: leave them on, or remove it");
+    if (ssExporter !== undefined && !read.includes("tcp"))
+      return at("needs tcp among sockets.protocols: add it, or remove this");
+    if (telegraf?.protocols.length === 0) return at("needs a protocol that it knows among sockets.protocols");
+    const missing = telegraf?.protocols.findIndex((protocol) => !read.includes(protocol)) ?? -1;
+    if (missing < 0) return [];
+    return at("is not read: add it to sockets.protocols", "telegraf", "protocols", missing);
+  });
+};
+
 /** `environment` is undefined for one of several destinations, which it says nothing of. */
 const otlpTlsFindings = (
-  { endpoint, metrics_endpoint: full, tls }: z.output<typeof otlp>,
-  environment: Environment | undefined,
+  { endpoint, metrics_endpoint: full, tls }: Destination,
+  environment: Given | undefined,
   path: Path,
 ): Finding[] => {
   if (tls === undefined) return [];
@@ -61,15 +92,42 @@ const otlpTlsFindings = (
   if (key && !cert) keyAt("needs cert_file, the file with its certificate", "key_file");
   const written = full ?? endpoint;
   const url = written?.url ?? environment?.url?.value ?? defaults.otlp.endpoint;
-  const origin = written === undefined ? ` (${environment?.url?.variable ?? "the default"})` : "";
+  const origin = written === undefined ? ` (${environment?.url?.origin ?? "the default"})` : "";
   if (!url.startsWith("https:"))
     keyAt(`is for https:// only, and the endpoint is an http:// one${origin}: write https://, or remove tls`);
   return findings;
 };
 
-const otlpFindings = (value: unknown, path: Path, environment: Environment | undefined): Finding[] => {
+const protocolOf = ({ protocol }: Destination, environment: Given | undefined): OtlpProtocol =>
+  protocol ?? environment?.protocol?.value ?? defaults.otlp.protocol;
+
+/** What HTTP takes and gRPC does not. Of what the declarative file fills in, its place is said. */
+const grpcFindings = (own: Destination, environment: Given | undefined, path: Path): Finding[] => {
+  const [filler, ...more] = environment?.declared ?? [];
+  const declared = more.length === 0 ? filler : undefined;
+  const read = declared === undefined ? own : fillIn(own, declared, "", []);
+  if (protocolOf(read, environment) !== "grpc") return [];
+  const { endpoint, metrics_endpoint: full, headers = {} } = read;
+  const url = full === undefined ? endpoint && baseOf(endpoint.url) : full.url;
+  const findings: Finding[] = [];
+  const find = (fault: string | undefined, at: Finding["at"], key: keyof Destination, ...below: Path): void => {
+    if (fault === undefined) return;
+    const origin = own[key] === undefined ? declared?.origins.get(key) : undefined;
+    const finding: Finding = { path: [...path, key, ...below], at, message: fault };
+    findings.push(origin === undefined ? finding : { ...finding, at: "value", message: `${fault} (${origin})` });
+  };
+  find(url && grpcUrlFault(url), "value", full === undefined ? "endpoint" : "metrics_endpoint");
+  for (const [name, held] of Object.entries(headers)) {
+    find(grpcNameFault(name), "key", "headers", name);
+    find(grpcValueFault(held), "value", "headers", name);
+  }
+  return findings;
+};
+
+const otlpFindings = (value: unknown, path: Path, environment: Given | undefined): Finding[] => {
   const read = sound(otlp, value);
-  const findings = read === undefined ? [] : otlpTlsFindings(read, environment, path);
+  const findings =
+    read === undefined ? [] : [...otlpTlsFindings(read, environment, path), ...grpcFindings(read, environment, path)];
   const { endpoint, metrics_endpoint: full } = read ?? {};
   if (endpoint !== undefined && full !== undefined)
     findings.push({
@@ -91,12 +149,13 @@ const otlpFindings = (value: unknown, path: Path, environment: Environment | und
 };
 
 /** Equal for destinations that every metric would reach twice. Headers may tell tenants apart. */
-const destinationKey = ({ endpoint, metrics_endpoint: full, headers = {} }: z.output<typeof otlp>): string => {
+export const destinationKey = (read: Destination): string => {
+  const { endpoint, metrics_endpoint: full, headers = {} } = read;
   const named = Object.entries(headers).map(([name, held]) => JSON.stringify([name.toLowerCase(), held]));
-  return JSON.stringify([(full ?? endpoint)?.url ?? defaultUrl, named.sort()]);
+  return JSON.stringify([urlFor(protocolOf(read, undefined), (full ?? endpoint)?.url), named.sort()]);
 };
 
-const destinationFindings = (value: unknown, environment: Environment): Finding[] => {
+const destinationFindings = (value: unknown, environment: Given): Finding[] => {
   const path: Path = ["export", "otlp"];
   if (!Array.isArray(value)) return otlpFindings(value, path, environment);
   const only = value.length === 1 ? environment : undefined;
@@ -121,14 +180,16 @@ const destinationFindings = (value: unknown, environment: Environment): Finding[
  * Faults that lie between values, each of which is sound by itself; those of targets are in target-checks.ts.
  * A part with a fault of its own is left out, so that one slip is not reported twice, and all other parts are checked.
  */
-export const crossCheck = (file: unknown, environment: Environment): Finding[] => {
-  const { collection: times, networks, election, sockets, export: destinations } = mapOf(file);
+export const crossCheck = (file: unknown, environment: Given): Finding[] => {
+  const { collection: times, networks, election, sockets, export: destinations, compat: tools } = mapOf(file);
   return [
     ...collectionFindings(times, environment),
     ...networkFindings(mapOf(networks)),
     ...electionFindings(election),
     ...rankFindings(sockets),
+    ...namespacesFindings(sockets),
     ...socketFindings(sockets),
     ...destinationFindings(mapOf(destinations)["otlp"], environment),
+    ...compatFindings(tools, sockets),
   ];
 };

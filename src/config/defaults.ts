@@ -1,4 +1,4 @@
-import type { RetryConfig, SocketsConfig } from "../model/config.ts";
+import { type RetryConfig, type SocketsConfig, type SsExporterConfig, ssExporterMetrics } from "../model/config.ts";
 
 /** What a key that the file does not set stands for. */
 export const defaults = {
@@ -27,6 +27,7 @@ export const defaults = {
     timeWait: "sockstat",
     select: { include: [], exclude: [] },
     groupBy: "endpoint",
+    namespaces: "own",
     events: "auto",
     maxGroups: 2_000,
     rankBy: "bytes",
@@ -37,6 +38,7 @@ export const defaults = {
   sockstat: true,
   otlp: {
     endpoint: "http://localhost:4318",
+    grpcEndpoint: "http://localhost:4317",
     protocol: "http/protobuf",
     compression: "gzip",
     temporality: "cumulative",
@@ -53,5 +55,10 @@ export const defaults = {
   },
   file: { maxMib: 100, maxFiles: 5 },
   console: "table",
+  ssExporter: {
+    labelFolding: "raw_endpoint",
+    metrics: ssExporterMetrics,
+    rttBoundsMs: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000],
+  } satisfies SsExporterConfig,
   listen: { host: "127.0.0.1", port: 9464 },
 } as const;

@@ -1,8 +1,9 @@
 import { z } from "zod";
+import { declarative } from "./declarative-schema.ts";
 import { variables } from "./environment.ts";
 import { durationSource } from "./kinds.ts";
 import { schema } from "./schema.ts";
-import { unbuiltKeys, unbuiltValues } from "./unbuilt.ts";
+import { unbuiltKeys } from "./unbuilt.ts";
 
 type Json = z.core.JSONSchema.JSONSchema;
 
@@ -146,13 +147,38 @@ const notes: Readonly<Record<string, readonly string[]>> = {
     "**Selection.** A socket is taken when `select.include` is empty or one of its entries matches, and no entry of",
     "`select.exclude` matches. An entry matches when every key that it has holds; a key holds when one of its values does.",
     "With `side: any` each key may hold at another end of the socket: `{ ports: [443], networks: [10.0.0.0/8] }` matches a",
-    "connection from 10.0.0.7 to port 443 of any host. What a socket does not have matches nothing: a unix socket has no",
+    "connection from 10.0.0.7 to port 443 of any host. With `port_side` beside `side` the ports are looked for elsewhere:",
+    "`{ ports: [443], networks: [10.0.0.0/8], side: remote, port_side: any }` is what peers in the network have with port 443",
+    "here or with theirs. What a socket does not have matches nothing: a unix socket has no",
     "port. An entry that cannot match anything is refused.",
     "",
     "What the kernel can decide - ports, addresses, networks, hosts, loopback and states - is asked of it, so that other",
     "sockets cost next to nothing; the rest is decided here, as is all beyond some 30 ports and networks, which would cost",
     "the kernel more than they save. A connection that opens and closes between two ticks has no pid, command, cgroup or",
     "container any more: where its selection depends on one of these it is left out and counted as undecided.",
+    "",
+  ],
+  compat: [
+    "```yaml",
+    "compat:",
+    "  - datakit",
+    "  - telegraf: { protocols: [tcp, udp] }",
+    "  - ss_exporter:",
+    "      label_folding: pid_condensed",
+    "      metrics: { delivery_rate: off }",
+    "  - sockstat",
+    "  - connection_status",
+    "```",
+    "",
+    "The series stand beside sockscope's own and are described in [METRICS.md](METRICS.md). Those of telegraf and those of",
+    "ss_exporter have a budget each, `sockets.max_groups`; what `sockets.select` leaves out they leave out, too. Connected",
+    "UDP sockets are read for telegraf only. `pid_condensed` needs the processes of the sockets, and so the permissions to",
+    "see them: what has none is `(?)`. sockstat is there whatever `host.sockstat` says. With ss_exporter the page answers",
+    "`/health` as it does `/livez`.",
+    "",
+    "What a target is called in `connection_status_up` it can say itself: a file of connection-status-exporter may have a",
+    "name twice, a port with a unix socket, and `ip`, which that tool never connects to and here is `icmp`:",
+    "`{ name: gateway ip4, target: icmp4://192.0.2.1, compat: { name: gateway, port: 80, protocol: ip4 } }`.",
     "",
   ],
 };
@@ -190,12 +216,55 @@ const environmentSection = (): string =>
     "## OpenTelemetry environment variables",
     "",
     "The file wins over these, key by key, and each time it does the log says so once. A value that cannot be used is ignored",
-    "with a warning. Where `export.otlp` is absent, an endpoint among them makes the destination; where it names several, they",
-    "count for none, but for proxies, which are by the environment only.",
+    "with a warning, and an empty one counts as absent. Where `export.otlp` is absent, an endpoint among them makes the",
+    "destination; where it names several, they count for none, but for proxies, which are by the environment only. Variables",
+    "about spans and logs, and the limits of attributes, which the specification does not apply to metrics, are not read.",
     "",
     "| Variable | Meaning |",
     "| --- | --- |",
     ...Object.entries(variables).map(([name, meaning]) => `| \`${name}\` | ${meaning} |`),
+    "",
+  ].join("\n");
+
+/**
+ * A row for each key of the declarative file that becomes something, depth first. An exporter is known by its name
+ * alone, and one that is `like` another has the rows that the other has not.
+ */
+const declarativeRowsOf = (node: Json, prefix: string): string[] =>
+  branchesOf(node).flatMap((branch) => {
+    if (branch.type === "array") return declarativeRowsOf(itemsOf(branch), `${prefix}[]`);
+    const properties = branch.properties ?? {};
+    return Object.entries(properties).flatMap(([key, held]) => {
+      const property = object(held);
+      const path = prefix === "" || prefix.endsWith(".exporter") ? key : `${prefix}.${key}`;
+      const own = property.description === undefined ? [] : [`| \`${path}\` | ${property.description} |`];
+      const like = typeof property["like"] === "string" ? object(properties[property["like"]]) : {};
+      const known = new Set(declarativeRowsOf(like, path));
+      return [...own, ...declarativeRowsOf(property, path).filter((row) => !known.has(row))];
+    });
+  });
+
+const declarativeSection = (): string =>
+  [
+    "## OpenTelemetry declarative configuration",
+    "",
+    "`OTEL_CONFIG_FILE` names a file in the form of",
+    "[opentelemetry-configuration](https://github.com/open-telemetry/opentelemetry-configuration), schema 1.0 or 1.1, which",
+    "other programs may share. It says what the variables above would say, and they count only where it refers to them; the",
+    "log names those that are set in vain. The file of sockscope wins over it, key by key, and each time it does the log says",
+    "so once. What the file leaves out has the defaults of its schema, not those of sockscope: an interval of 60 s, no",
+    "compression. SIGHUP reads it again. A sample is config/examples/otel/declarative.yaml.",
+    "",
+    "A value refers to the environment by `${NAME}`, `${env:NAME}` or `${NAME:-default}`, and `$$` is a dollar sign, as above,",
+    "with two differences: the default is also that of a variable which is empty, and a variable that is not set is empty. A",
+    "value without quotes is what YAML makes of it after that.",
+    "",
+    "What sockscope cannot do is refused by its name, with file, line and column; what is about spans, logs and other programs",
+    "is left aside, and the log names it. In the table an exporter stands without the keys around it.",
+    "",
+    "| Key | Becomes |",
+    "| --- | --- |",
+    ...declarativeRowsOf(z.toJSONSchema(declarative, { io: "input" }), ""),
     "",
   ].join("\n");
 
@@ -205,15 +274,14 @@ const unbuiltSection = (): string =>
     "",
     "These are refused with a message of their own.",
     "",
-    "| Key or value | Instead |",
+    "| Key | Instead |",
     "| --- | --- |",
     ...Object.entries(unbuiltKeys).map(([key, remedy]) => `| \`${key}\` | ${remedy} |`),
-    ...unbuiltValues.map(({ at, values, remedy }) => `| \`${at}\`: ${values.join(", ")} | ${remedy} |`),
     "",
   ].join("\n");
 
 /** docs/CONFIGURATION.md: every key with type, default and meaning, and what the environment does. */
 export const renderConfigurationDocs = (): string => {
   const sections = Object.entries(jsonSchema().properties ?? {}).map(([key, node]) => sectionOf(key, object(node)));
-  return [preamble, ...sections, environmentSection(), unbuiltSection()].join("\n");
+  return [preamble, ...sections, environmentSection(), declarativeSection(), unbuiltSection()].join("\n");
 };

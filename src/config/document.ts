@@ -17,14 +17,15 @@ import {
 import type { z } from "zod";
 import type { ConfigFault } from "../model/errors.ts";
 import { isFault } from "../text/fault.ts";
-import { type Env, substitute } from "./env.ts";
+import { type Env, type Substitute, substitute } from "./env.ts";
 import { explain, type Finding } from "./explain.ts";
 import { faultsIn, type Located, locate, type Span, startOfText, type Tree } from "./located.ts";
 import { type Path, pathKey } from "./path.ts";
 import { syntaxFault } from "./syntax.ts";
 
 type Walk = {
-  readonly env: Env;
+  readonly env: Env | undefined;
+  readonly substitute: Substitute;
   readonly lines: LineCounter;
   /** What each alias stands for: the value with the last anchor of that name before it. */
   readonly aliases: ReadonlyMap<Alias, Node>;
@@ -81,7 +82,7 @@ const readScalar = (walk: Walk, scalar: Scalar, path: Path): unknown => {
   if (value === null || typeof value === "number" || typeof value === "boolean") return value;
   if (typeof value !== "string")
     return refuse(walk, scalar, path, "must be text, a number, true or false: remove the tag");
-  const substituted = substitute(value, walk.env);
+  const substituted = walk.env && walk.substitute(value, walk.env);
   if (substituted === undefined) return value;
   if (isFault(substituted)) return refuse(walk, scalar, path, substituted.fault);
   const plain = substituted.whole ? readPlain(substituted.text) : undefined;
@@ -194,12 +195,14 @@ const aliasesOf = (document: Document.Parsed): Map<Alias, Node> => {
   return aliases;
 };
 
-const readTree = (document: Document.Parsed, lines: LineCounter, env: Env, reread: ReadonlySet<string>): Tree => {
+const readTree = (
+  document: Document.Parsed,
+  { reread, ...given }: Pick<Walk, "env" | "substitute" | "lines" | "reread">,
+): Tree => {
   const span = spanOf(document.contents) ?? startOfText;
   const places = new Map([[pathKey([]), { key: span, value: span }]]);
   const walk: Walk = {
-    env,
-    lines,
+    ...given,
     aliases: aliasesOf(document),
     reread,
     places,
@@ -269,21 +272,23 @@ export type Reading<T> = {
 };
 
 /**
- * Reads YAML or JSON by the schema that its value chooses; `empty` is what is said of a text that holds nothing.
- * No message holds a value that may be a secret.
+ * Reads YAML or JSON by the schema that its value chooses; `empty` is what is said of a text that holds nothing, and
+ * `replace` has the rules of references; without `env` one is text like any other. No message holds a value that may be a
+ * secret.
  */
 export const readDocument = <T>(
   { file, text }: Source,
-  env: Env,
+  env: Env | undefined,
   schemaOf: (value: unknown) => z.ZodType<T>,
   empty: string,
+  replace: Substitute = substitute,
 ): Reading<T> => {
   const lines = new LineCounter();
   const positionOf = (offset: number) => lines.linePos(offset);
   const document = parseDocument(text, { ...options, lineCounter: lines });
   const syntax = readSyntax(document, text, lines);
   const check = (reread: ReadonlySet<string>) => {
-    const tree = readTree(document, lines, env, reread);
+    const tree = readTree(document, { env, substitute: replace, lines, reread });
     const { data, error } = schemaOf(tree.value).safeParse(tree.value, { reportInput: true });
     return { tree, data, findings: (error?.issues ?? []).flatMap((issue) => explain(issue)) };
   };

@@ -1,13 +1,16 @@
 import { formatAddress, formatNetwork } from "../model/address.ts";
 import {
+  type CompatConfig,
   type Config,
   type ElectionConfig,
   type FileConfig,
   flowFamilies,
+  type NetnsSelection,
   type OtlpConfig,
   type PortRange,
   type PrometheusConfig,
   type SelectEntry,
+  ssExporterMetrics,
 } from "../model/config.ts";
 import type { Step, Target, TlsOptions } from "../model/target.ts";
 import { formatDuration } from "../text/duration.ts";
@@ -54,6 +57,7 @@ const targetIn = (target: Target): YamlMap => ({
   attempts: target.attempts,
   attributes: target.attributes,
   ...(target.everywhere === true ? { election: "off" } : {}),
+  ...(target.compat === undefined ? {} : { compat: given(target.compat) }),
   ...("tls" in target && target.tls !== undefined ? { tls: tlsIn(target.tls) } : {}),
   ...("steps" in target ? stepsIn(target.steps) : {}),
   ...("send" in target ? messageIn(target) : {}),
@@ -70,15 +74,19 @@ const targetIn = (target: Target): YamlMap => ({
 
 const portsIn = ({ from, to }: PortRange): number | string => (from === to ? from : `${from}-${to}`);
 
-const entryIn = ({ side, ...entry }: SelectEntry): YamlMap => {
+const entryIn = ({ side, portSide, ...entry }: SelectEntry): YamlMap => {
   const written = {
     ...entry,
     ports: entry.ports?.map(portsIn),
     addresses: entry.addresses?.map(({ words }) => formatAddress(words)),
     networks: entry.networks?.map(formatNetwork),
   };
-  return given(endKeys.some((key) => written[key] !== undefined) ? { ...written, side } : written);
+  return given(endKeys.some((key) => written[key] !== undefined) ? { ...written, side, port_side: portSide } : written);
 };
+
+/** What is not named is left out: an empty list is a fault in a file. */
+const netnsIn = ({ containers, pids, names }: NetnsSelection): YamlMap =>
+  Object.fromEntries(Object.entries({ containers, pids, names }).filter(([, named]) => named.length > 0));
 
 const otlpIn = ({
   url,
@@ -93,7 +101,7 @@ const otlpIn = ({
   newestFirst,
   storage,
 }: OtlpConfig): YamlMap => {
-  const base = baseOf(url);
+  const base = protocol === "grpc" ? url : baseOf(url);
   return {
     ...(base === undefined ? { metrics_endpoint: url } : { endpoint: base }),
     ...(tls === undefined ? {} : { tls: tlsIn(tls) }),
@@ -145,9 +153,29 @@ const electionIn = (election: ElectionConfig | undefined): YamlMap => {
   });
 };
 
+const compatIn = ({ datakit, telegraf, ssExporter, sockstat, connectionStatus }: CompatConfig): YamlMap[] => [
+  ...(datakit ? [{ datakit: {} }] : []),
+  ...(telegraf === undefined ? [] : [{ telegraf: { protocols: telegraf.protocols } }]),
+  ...(ssExporter === undefined
+    ? []
+    : [
+        {
+          ss_exporter: {
+            label_folding: ssExporter.labelFolding,
+            metrics: Object.fromEntries(
+              ssExporterMetrics.map((name) => [name, onOff(ssExporter.metrics.includes(name))]),
+            ),
+            rtt_histogram: ssExporter.rttBoundsMs === undefined ? "off" : { bounds_ms: ssExporter.rttBoundsMs },
+          },
+        },
+      ]),
+  ...(sockstat ? [{ sockstat: {} }] : []),
+  ...(connectionStatus ? [{ connection_status: {} }] : []),
+];
+
 /** The effective configuration as a file that sockscope reads; passwords and the value of every header are masked. */
 export const renderEffective = (config: Config): string => {
-  const { collection, resource, paths, networks, probes, sockets, host } = config;
+  const { collection, resource, paths, networks, probes, sockets, host, compat } = config;
   const { otlp, prometheus, file, console } = config.export;
   const single = otlp.length === 1 ? otlp[0] : undefined;
   return renderYaml({
@@ -169,6 +197,7 @@ export const renderEffective = (config: Config): string => {
               exclude: sockets.select.exclude.map(entryIn),
             },
             group_by: sockets.groupBy,
+            namespaces: typeof sockets.namespaces === "string" ? sockets.namespaces : netnsIn(sockets.namespaces),
             events: sockets.events,
             max_groups: sockets.maxGroups,
             rank_by: sockets.rankBy,
@@ -185,5 +214,6 @@ export const renderEffective = (config: Config): string => {
       ...(file === undefined ? {} : { file: fileIn(file) }),
       ...(console === undefined ? {} : { console: { format: console } }),
     },
+    ...(Object.values(compat).some((tool) => tool !== undefined && tool !== false) ? { compat: compatIn(compat) } : {}),
   });
 };

@@ -56,7 +56,10 @@ export const election = block({
     defaults.election.backend,
   ),
   mode: optional(
-    oneOf(electionModes),
+    z.enum(electionModes, {
+      error: ({ input }) =>
+        input === "shard" ? '"shard" is not supported by this version of sockscope: use leader' : "must be leader",
+    }),
     "leader: one agent of the election runs all probes, the others stand by.",
     defaults.election.mode,
   ),

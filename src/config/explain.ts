@@ -1,7 +1,7 @@
 import type { z } from "zod";
 import { unknownWord } from "../text/nearest.ts";
 import type { Path } from "./path.ts";
-import { unbuiltKey, unbuiltValue } from "./unbuilt.ts";
+import { unbuiltKey } from "./unbuilt.ts";
 
 /** A fault before it has a line: where in the configuration, and whether its key or its value is at fault. */
 export type Finding = { readonly path: Path; readonly at: "key" | "value"; readonly message: string };
@@ -31,8 +31,8 @@ export const explain = (issue: Issue, base: Path = []): Finding[] => {
     });
   }
   if (issue.code === "invalid_key") return [{ path, at: "key", message: issue.issues[0]?.message ?? issue.message }];
-  const unbuilt = unbuiltValue(path, issue.input);
-  if (unbuilt !== undefined) return [{ path, at: "value", message: unbuilt }];
+  // No value of it would do.
+  if (issue.code === "invalid_type" && issue.expected === "never") return [{ path, at: "key", message: issue.message }];
   if (issue.code === "invalid_union") {
     const branch = issue.errors.find((issues) => !issues.some(isOfOtherKind));
     if (branch !== undefined) return branch.flatMap((inner) => explain(inner, path));

@@ -61,7 +61,7 @@ export const onOff = () =>
 /** A map of known keys. A key without a value counts as absent, as after commenting out all that stood under it. */
 export const block = <S extends z.ZodRawShape>(shape: S) =>
   z.preprocess(
-    (value) =>
+    (value: z.input<z.ZodObject<S>>): unknown =>
       typeof value === "object" && value !== null && !Array.isArray(value)
         ? Object.fromEntries(Object.entries(value).filter(([key, held]) => held !== null || !Object.hasOwn(shape, key)))
         : value,
@@ -82,4 +82,42 @@ export const attributes = (fault: (name: string) => string | undefined) => {
     error: ({ input }) => fault(String(input)) ?? "",
   });
   return z.record(name, value, { error: "must be a map of attribute names to values" });
+};
+
+/** A switch, or a map of keys. */
+export const onOffOr = <T extends z.ZodType>(schema: T) =>
+  z.union([onOff(), schema], { error: "must be on, off or a map of keys" });
+
+/** A list of different words. */
+export const listOf = <T extends z.ZodType<string>>(item: T, error: string) =>
+  z.array(item, { error }).superRefine(
+    (names, context) => {
+      for (const [index, name] of names.entries())
+        if (typeof name === "string" && names.indexOf(name) < index)
+          context.addIssue({ code: "custom", path: [index], message: `${name} is in the list twice` });
+    },
+    { when: ({ value }) => Array.isArray(value) },
+  );
+
+/** More bounds than this make points that receivers refuse. */
+const mostBounds = 160;
+
+/** A bound that is no number has been reported by itself. */
+const numberOr0 = (before: unknown): number => (typeof before === "number" ? before : 0);
+
+/** The bounds of a histogram, ascending. */
+export const ascending = (unit: string, example: number) => {
+  const bound = `must be a number of ${unit} above 0, as in ${example}`;
+  return z
+    .array(z.number({ error: bound }).positive({ error: bound }), { error: `must be a list of ${unit}` })
+    .min(1, { error: "must hold at least one bound" })
+    .max(mostBounds, { error: `can hold ${mostBounds} bounds` })
+    .superRefine(
+      (bounds, context) => {
+        for (const [index, value] of bounds.entries())
+          if (typeof value === "number" && value > 0 && value <= numberOr0(bounds[index - 1]))
+            context.addIssue({ code: "custom", path: [index], message: "must be above the bound before it" });
+      },
+      { when: ({ value }) => Array.isArray(value) },
+    );
 };

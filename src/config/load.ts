@@ -3,10 +3,12 @@ import { ConfigError, type ConfigFault, formatFault } from "../model/errors.ts";
 import { isFault } from "../text/fault.ts";
 import type { Source } from "./document.ts";
 import type { Env } from "./env.ts";
+import { declarativeFile } from "./environment.ts";
 import { absent, findTargetFiles, folderFault, type FoundFile, readText } from "./files.ts";
-import type { Parsed } from "./normalise.ts";
+import type { PageAddress, Parsed } from "./normalise.ts";
 import { outputFaults } from "./output-files.ts";
 import { type Main, readConfig, readMain } from "./parse.ts";
+import { mapOf } from "./sound.ts";
 import { tlsFaults } from "./tls-files.ts";
 
 /** Where a configuration is looked for that neither the command line nor the environment names; the last is the one shipped. */
@@ -32,13 +34,17 @@ export type LoadOptions = {
   readonly file: string | undefined;
   readonly env: Env;
   readonly places?: readonly string[];
+  readonly listen?: PageAddress | undefined;
+  /** The sockscope file that a file of another tool stands for, and what is said of that; undefined for any other file. */
+  readonly translate?: (source: Source) => { readonly text: string; readonly note: string } | undefined;
 };
 
 const faultAt = (file: string, message: string): ConfigFault => ({ file, line: 1, column: 1, path: "", message });
 
 const cannotRead = (fault: string, origin: string): string => `cannot read: ${fault} (${origin})`;
 
-const readNamed = async (file: string, origin: string): Promise<Source> => {
+/** Reads a configuration file; `origin` says who names it. */
+export const readNamed = async (file: string, origin: string): Promise<Source> => {
   const text = await readText(file, true);
   if (isFault(text)) throw new ConfigError([faultAt(file, cannotRead(text.fault, origin))]);
   return { file, text };
@@ -99,21 +105,59 @@ const storageFaults = async ({ document }: Main): Promise<ConfigFault[]> => {
   });
 };
 
+/** Keys of the file that do not go where it is loaded, each with what is said of it. */
+export type Misplaced = Readonly<Record<string, string>>;
+
+const misplacedFaults = ({ document }: Main, misplaced: Misplaced): ConfigFault[] =>
+  Object.entries(misplaced).flatMap(([key, message]) =>
+    document.whole && Object.hasOwn(mapOf(document.value), key)
+      ? document.place({ path: [key], at: "key", message })
+      : [],
+  );
+
 /**
- * Finds, reads and parses the configuration with its files of targets, and looks at the files that they name.
- * Throws a `ConfigError` with every fault of all of them.
+ * Parses a configuration with its files of targets, and looks at the files that they name. Throws a `ConfigError` with
+ * every fault of all of them.
  */
-export const loadConfig = async (options: LoadOptions): Promise<Loaded> => {
-  const source = await findMain(options);
-  const main = readMain(source, options.env);
+export const loadSource = async (
+  source: Source,
+  env: Env,
+  misplaced: Misplaced = {},
+  listen?: PageAddress,
+): Promise<Loaded> => {
+  const named = declarativeFile(env);
+  const declared = named && (await readNamed(named.value, `named by $${named.origin}`));
+  const main = readMain(source, env, declared, listen);
   const { files, unmatched } = await findTargetFiles(main.patterns);
   const read = (await Promise.all(files.map(readTargets))).filter((file) => file !== undefined);
   const targetFiles = read.filter(wasRead);
   const unread = read.flatMap((file) => (wasRead(file) ? [] : [file]));
   const { parsed, faults, tlsFiles, outputFiles } = readConfig(main, targetFiles);
   const others = await Promise.all([tlsFaults(tlsFiles), outputFaults(outputFiles), storageFaults(main)]);
-  const all = [...faults, ...unread, ...others.flat()];
-  if (all.length > 0 || parsed === undefined) throw errorOf(all, [source.file, ...files.map(({ file }) => file)]);
+  const all = [...faults, ...misplacedFaults(main, misplaced), ...unread, ...others.flat()];
+  if (all.length > 0 || parsed === undefined)
+    throw errorOf(all, [source.file, ...(declared ? [declared.file] : []), ...files.map(({ file }) => file)]);
   const notes = [...parsed.notes, ...unmatchedNotes(unmatched)];
-  return { config: parsed.config, notes, ...source, main, targetFiles };
+  return { ...parsed, notes, ...source, main, targetFiles };
+};
+
+/** The fault of a file that was translated is in no line of that. */
+const asMigrated = (error: unknown, file: string): unknown => {
+  if (!(error instanceof ConfigError)) return error;
+  const own = `${file} as migrated`;
+  return new ConfigError(error.faults.map((fault) => (fault.file === file ? { ...fault, file: own } : fault)));
+};
+
+/** Finds and reads the configuration, also that of another tool, and then does as `loadSource`. */
+export const loadConfig = async ({ translate, listen, ...options }: LoadOptions): Promise<Loaded> => {
+  const source = await findMain(options);
+  const translated = translate?.(source);
+  if (translated === undefined) return loadSource(source, options.env, {}, listen);
+  const { text, note } = translated;
+  try {
+    const loaded = await loadSource({ ...source, text }, options.env, {}, listen);
+    return { ...loaded, notes: [note, ...loaded.notes] };
+  } catch (error) {
+    throw asMigrated(error, source.file);
+  }
 };

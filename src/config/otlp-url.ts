@@ -1,4 +1,6 @@
+import type { OtlpProtocol } from "../model/config.ts";
 import type { Fault } from "../text/fault.ts";
+import { defaults } from "./defaults.ts";
 
 const suffix = "/v1/metrics";
 
@@ -30,4 +32,34 @@ export const baseOf = (url: string): string | undefined => {
   const base = url.slice(0, -suffix.length);
   const parsed = parseBaseUrl(base);
   return "url" in parsed && parsed.url === url ? base : undefined;
+};
+
+/** Scheme, host and port of an endpoint that one of the above has read: gRPC has a path of its own. */
+const originOf = (url: string): string => new URL(url).origin;
+
+/** What is wrong for gRPC with a URL as it is written. */
+export const grpcUrlFault = (url: string): string | undefined => {
+  const { pathname, search } = new URL(url);
+  return pathname === "/" && search === ""
+    ? undefined
+    : `must end with the port for grpc, which has a path of its own, as in ${defaults.otlp.grpcEndpoint}`;
+};
+
+/** Where requests of a protocol go, by the URL that is written or by default. */
+export const urlFor = (protocol: OtlpProtocol, written: string | undefined): string => {
+  if (protocol === "grpc") return written === undefined ? defaults.otlp.grpcEndpoint : originOf(written);
+  return written ?? defaults.otlp.endpoint + suffix;
+};
+
+/**
+ * Scheme, host and port as OpenTelemetry's own configuration has them for gRPC, and what is wrong with what it has behind
+ * them: `host:port` means TLS unless it is said to be insecure.
+ */
+export const parseGrpcEndpoint = (
+  text: string,
+  isInsecure: boolean,
+): { readonly url: string; readonly pathFault: string | undefined } | Fault => {
+  const isBare = /^[^/?#@]+:\d+$/.test(text);
+  const parsed = parseMetricsUrl(isBare ? `${isInsecure ? "http" : "https"}://${text}` : text);
+  return "fault" in parsed ? parsed : { url: originOf(parsed.url), pathFault: grpcUrlFault(parsed.url) };
 };

@@ -66,11 +66,11 @@ const isNamed = (item: string, url: URL): boolean => {
 /**
  * The proxy on the way to a URL, by the rules of Go's httpproxy, which the Collector follows: none to a host of NO_PROXY
  * (names with all below them, `.name` for those below it only, addresses, networks, each with or without a port, or *),
- * and none to this machine itself.
+ * and none to this machine itself. All of gRPC goes through a tunnel, as what is meant for HTTPS_PROXY does.
  */
-export const proxyOf = (url: string, env: Env): Chosen => {
+export const proxyOf = (url: string, env: Env, isGrpc = false): Chosen => {
   const to = new URL(url);
-  const upper = to.protocol === "https:" ? "HTTPS_PROXY" : "HTTP_PROXY";
+  const upper = isGrpc || to.protocol === "https:" ? "HTTPS_PROXY" : "HTTP_PROXY";
   const given = (name: string): string | undefined => {
     const text = env[name]?.trim() ?? "";
     return text === "" ? undefined : text;

@@ -18,13 +18,17 @@ import { election } from "./election.ts";
 import { formatDuration } from "../text/duration.ts";
 import { headerNameFault, headerValueFault } from "./headers.ts";
 import { formatHostPort, parseHostPort } from "./host-port.ts";
+import { compat } from "./compat.ts";
 import {
+  ascending,
   attributes,
   block,
   decimal,
   duration,
   durationOrZero,
+  listOf,
   onOff,
+  onOffOr,
   oneOf,
   optional,
   parsed,
@@ -32,14 +36,11 @@ import {
   whole,
 } from "./kinds.ts";
 import { parseBaseUrl, parseMetricsUrl } from "./otlp-url.ts";
-import { namedNetworks, select } from "./select.ts";
+import { namedNetworks, netnsSelection, select } from "./select.ts";
 import { filePath, refusing, shortestIntervalMs, span, target, tlsBlock } from "./target-schema.ts";
 
 const interval = (description: string, ms: number) =>
   optional(duration(shortestIntervalMs), `${description} At least 100ms.`, formatDuration(ms));
-
-const onOffOr = <T extends z.ZodType>(schema: T) =>
-  z.union([onOff(), schema], { error: "must be on, off or a map of keys" });
 
 /** `collection`. */
 export const collection = block({
@@ -60,7 +61,8 @@ const resource = block({
   ),
 });
 
-const absolutePath = (standard: string) =>
+/** A path that does not depend on where it is written. */
+export const absolutePath = (standard: string) =>
   parsed<string>(
     (path) =>
       path.startsWith("/") && !path.includes("\0") ? path : { fault: `must be an absolute path, as in ${standard}` },
@@ -104,41 +106,12 @@ const probes = block({
   ),
 });
 
-/** A list of different words. */
-const listOf = <T extends z.ZodType<string>>(item: T, error: string) =>
-  z.array(item, { error }).superRefine(
-    (names, context) => {
-      for (const [index, name] of names.entries())
-        if (typeof name === "string" && names.indexOf(name) < index)
-          context.addIssue({ code: "custom", path: [index], message: `${name} is in the list twice` });
-    },
-    { when: ({ value }) => Array.isArray(value) },
-  );
-
 /** `sockets.protocols`. */
 export const protocols = listOf(oneOf(socketProtocols), "must be a list of protocols, as in [tcp, udp]").min(1, {
   error: "must name at least one protocol; write sockets: off to read none",
 });
 
-/** More bounds than this make points that receivers refuse. */
-const mostBounds = 160;
-const bound = "must be a number of seconds above 0, as in 0.005";
-
-/** A bound that is no number has been reported by itself. */
-const numberOr0 = (before: unknown): number => (typeof before === "number" ? before : 0);
-
-const bounds = z
-  .array(z.number({ error: bound }).positive({ error: bound }), { error: "must be a list of seconds" })
-  .min(1, { error: "must hold at least one bound" })
-  .max(mostBounds, { error: `can hold ${mostBounds} bounds` })
-  .superRefine(
-    (seconds, context) => {
-      for (const [index, value] of seconds.entries())
-        if (typeof value === "number" && value > 0 && value <= numberOr0(seconds[index - 1]))
-          context.addIssue({ code: "custom", path: [index], message: "must be above the bound before it" });
-    },
-    { when: ({ value }) => Array.isArray(value) },
-  );
+const bounds = ascending("seconds", 0.005);
 
 const groupList = listOf(oneOf(groupAttributeNames), "must be a preset, or a list of attributes").min(1, {
   error: "must name an attribute; write host for one group of all",
@@ -195,6 +168,13 @@ export const sockets = block({
     }),
     `What shares series: nothing (socket), what a process has with one peer's port (process), the sockets of one service or one peer's port (endpoint), those of a container or a systemd unit (container), all of a protocol (host); or whatever has equal values of a list of attributes.`,
     defaults.sockets.groupBy,
+  ),
+  namespaces: optional(
+    z.union([oneOf(["own", "all"]), netnsSelection], {
+      error: "must be own, all, or a map with containers, pids or names",
+    }),
+    "Which network namespaces are read, by netlink: the agent's own, all of the host, or its own and those that are named. Others need CAP_SYS_ADMIN, and CAP_SYS_PTRACE to find those of other users' processes; without the first its own alone is read. Where others are read, series have sockscope.netns.",
+    defaults.sockets.namespaces,
   ),
   events: optional(
     z.union([oneOf(eventModes), z.boolean().transform((on) => (on ? "on" : "off"))], {
@@ -259,17 +239,17 @@ const retryOnFailure = block({
 export const otlp = block({
   endpoint: optional(
     parsed(parseBaseUrl, /^https?:\/\//),
-    "Base URL of an OTLP/HTTP receiver; /v1/metrics is appended.",
+    `Base URL of an OTLP receiver; /v1/metrics is appended. For grpc without a path, as in ${defaults.otlp.grpcEndpoint}, the default there.`,
     defaults.otlp.endpoint,
   ),
   metrics_endpoint: optional(
     parsed(parseMetricsUrl, /^https?:\/\//),
-    "Full URL of the receiver, used as it is, instead of endpoint.",
+    "Full URL of an OTLP/HTTP receiver, used as it is, instead of endpoint.",
   ),
   tls: optional(tlsBlock("receiver"), "For https://: what is trusted, and what the receiver is shown."),
   protocol: optional(
     oneOf(otlpProtocols),
-    "How requests are encoded. JSON takes 30 times the CPU time of protobuf and twice the bytes: for receivers that know nothing else.",
+    "How requests are encoded and sent: by HTTP, or by grpc, which is protobuf too. JSON takes 30 times the CPU time of protobuf and twice the bytes: for receivers that know nothing else.",
     defaults.otlp.protocol,
   ),
   compression: optional(
@@ -282,7 +262,10 @@ export const otlp = block({
     "What counters and histograms count: all since the start of the series, or what came since the last request (delta), of which the queue loses what it drops. Up-down counters are cumulative in both.",
     defaults.otlp.temporality,
   ),
-  headers: optional(headers, "Headers of every request. Their values are secrets: never logged, never printed."),
+  headers: optional(
+    headers,
+    "Headers of every request, for grpc its metadata. Their values are secrets: never logged, never printed.",
+  ),
   timeout: span("How long a request may take.", defaults.otlp.timeoutMs),
   retry_on_failure: optional(retryOnFailure, "What follows a request that failed and may succeed later."),
   sending_queue: optional(
@@ -340,7 +323,7 @@ const prometheus = block({
         description: "The password, a secret: never logged, never printed. As in ${env:PAGE_PASSWORD}.",
       }),
     }),
-    "Who may read the page. Without this block everybody who can reach it. /livez, /readyz and /healthz stay open.",
+    "Who may read the page. Without this block everybody who can reach it. /livez, /readyz and /healthz stay open; the figures of /healthz do not.",
   ),
   tls: optional(
     block({
@@ -405,7 +388,17 @@ export const schema = block({
     }),
     "Where the metrics go.",
   ),
+  compat: optional(
+    compat,
+    "Tools whose own series are added, under their names, with their labels and units, from what sockscope reads anyway. An item is a name, or a map of one name to its options. Without this key there are none.",
+  ),
 });
 
 /** The file as the schema reads it: durations in ms, URLs parsed, absent keys absent. */
 export type File = z.output<typeof schema>;
+
+/** A destination of `export.otlp` as the schema reads it. */
+export type Destination = z.output<typeof otlp>;
+
+/** The file as it is written. */
+export type Written = z.input<typeof schema>;

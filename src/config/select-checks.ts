@@ -4,7 +4,7 @@ import type { SocketProtocol } from "../model/socket.ts";
 import { isFault } from "../text/fault.ts";
 import type { Finding } from "./explain.ts";
 import { formatPath, type Path } from "./path.ts";
-import { endKeys, parseCidr, type SelectFields } from "./select.ts";
+import { endKeys, entryOf, parseCidr, type SelectFields } from "./select.ts";
 
 const loopbacks = [parseNetwork("127.0.0.0", 8), parseNetwork("::1")].filter((network) => network !== undefined);
 
@@ -72,15 +72,20 @@ const isWithin = (outer: SelectEntry, inner: SelectEntry, key: (typeof matchKeys
   }
 };
 
+const sideOf = ({ side, portSide = side }: SelectEntry, key: (typeof endKeys)[number]): SelectEntry["side"] =>
+  key === "ports" ? portSide : side;
+
 /** Every socket that `inner` matches is one that `outer` matches, as far as their keys tell it one by one. */
 const covers = (outer: SelectFields, inner: SelectFields): boolean => {
-  const [wide, narrow] = [outer, inner].map((fields): SelectEntry => ({ ...fields, side: fields.side ?? "any" }));
-  if (wide === undefined || narrow === undefined) return false;
+  const [wide, narrow] = [entryOf(outer), entryOf(inner)];
   const keys = matchKeys.filter((key) => outer[key] !== undefined);
-  const sided = keys.some((key) => endKeys.some((known) => known === key));
+  const sided = endKeys.filter((key) => outer[key] !== undefined);
   // loopback: false is about every end that side names, the other keys about one of them.
-  const sameSide = wide.side === narrow.side || (wide.side === "any" && outer.loopback !== false);
-  return (!sided || sameSide) && keys.every((key) => isWithin(wide, narrow, key));
+  const sameSides = sided.every((key) => {
+    const side = sideOf(wide, key);
+    return side === sideOf(narrow, key) || (side === "any" && outer.loopback !== false);
+  });
+  return sameSides && keys.every((key) => isWithin(wide, narrow, key));
 };
 
 /** An entry that has no fault of its own, and where it stands. */
@@ -94,6 +99,8 @@ const entryFindings = ({ path, fields }: PlacedEntry, read: readonly SocketProto
   }));
   if (fields.side !== undefined && endKeys.every((key) => fields[key] === undefined))
     findings.push({ path: [...path, "side"], at: "key", message: `is for ${listed(endKeys)}, none of which is here` });
+  if (fields.port_side !== undefined && fields.ports === undefined)
+    findings.push({ path: [...path, "port_side"], at: "key", message: "is for ports, which are not here" });
   return findings;
 };
 

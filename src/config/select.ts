@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 import { z } from "zod";
 import { contains, formatNetwork, type Network, parseNetwork, withoutHostBits } from "../model/address.ts";
-import { type PortRange, sides } from "../model/config.ts";
+import { type PortRange, type SelectEntry, sides } from "../model/config.ts";
 import { type ConnectionState, connectionStates } from "../model/connection-state.ts";
 import { socketProtocols } from "../model/socket.ts";
 import { type Fault, isFault } from "../text/fault.ts";
@@ -160,12 +160,48 @@ export const selectEntry = block({
     "Whose port and address ports, addresses, networks, hosts and loopback are about: the socket's own (local), the other end's (remote), or either's (any).",
     "any",
   ),
+  port_side: optional(
+    oneOf(sides),
+    "The same of ports alone, as for what comes from one network to a port of either end. By default side.",
+  ),
 }).refine((entry) => Object.keys(entry).length > 0, {
   error: "must hold a key: without one it would match every socket",
   when: ({ issues }) => issues.length === 0,
 });
 
 export type SelectFields = z.output<typeof selectEntry>;
+
+/** An entry with what it does not say filled in. */
+export const entryOf = ({ port_side: portSide, side = "any", ...fields }: SelectFields): SelectEntry => ({
+  ...fields,
+  side,
+  ...(portSide === undefined ? {} : { portSide }),
+});
+
+const netnsName = parsed<string>(
+  (written) =>
+    written === "" || written === "." || written === ".." || /[/\0]/.test(written)
+      ? { fault: "must be a name in /run/netns, as ip netns list shows it" }
+      : written,
+  undefined,
+  text("the name of a network namespace"),
+);
+
+/** The map of `sockets.namespaces`. */
+export const netnsSelection = block({
+  containers: optional(
+    listOf(filled("the id or name of a container, or a pattern"), "containers", "").transform(distinct),
+    "Namespaces of containers, as in select: ids, at least their first 12 digits, or names; * is any text, ? any character.",
+  ),
+  pids: optional(listOf(whole(1, 4_194_304), "process ids", "").transform(distinct), "Namespaces of processes."),
+  names: optional(
+    listOf(netnsName, "names", "").transform(distinct),
+    "Namespaces by their names in /run/netns, as ip netns list shows them. One that is not there yet is read as soon as it is.",
+  ),
+}).refine((selection) => Object.keys(selection).length > 0, {
+  error: "must name containers, pids or names; write own for the agent's own namespace alone",
+  when: ({ issues }) => issues.length === 0,
+});
 
 const entries = z.array(selectEntry, { error: "must be a list of maps of keys" });
 

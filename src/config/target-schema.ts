@@ -149,6 +149,16 @@ const interfaceName = refusing((name) => {
     : undefined;
 }, "the name of a network interface");
 
+/** A label is text, whatever it is about. */
+const label = z.union([z.string(), z.number()], { error: "must be text" }).transform((written) => String(written));
+
+const compat = block({
+  name: optional(label, "The label name. By default the target's name."),
+  host: optional(label, "The label host. By default the host, or the path of a unix socket."),
+  port: optional(label, "The label port. By default the port, empty where there is none."),
+  protocol: optional(label, "The label protocol. By default the kind."),
+});
+
 /** The keys of a target in its long form. */
 export const targetShape = {
   name: optional(
@@ -197,6 +207,10 @@ export const targetShape = {
   ),
   source_address: optional(sourceAddress, "Not for unix sockets: the address that packets come from."),
   interface: optional(interfaceName, "Not for unix sockets: the network interface that packets leave by."),
+  compat: optional(
+    compat,
+    "Labels of connection_status_up (compat: [connection_status]), where they are not to say what the target is.",
+  ),
 };
 
 const refuseTarget = (fields: Fields, context: z.RefinementCtx): void => {

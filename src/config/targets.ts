@@ -52,6 +52,7 @@ export const targetOf = (fields: TargetFields, inherited: Inherited, file = ""):
     attempts: fields.attempts ?? defaults.probes.attempts,
     attributes: fields.attributes ?? {},
     ...(fields.election === false ? { everywhere: true as const } : {}),
+    ...(fields.compat === undefined ? {} : { compat: fields.compat }),
   };
   const source: Source = { address: fields.source_address, interface: fields.interface };
   const host = { allAddresses: fields.all_addresses ?? false, source };
@@ -91,7 +92,7 @@ export const targetOf = (fields: TargetFields, inherited: Inherited, file = ""):
 
 /** What is probed and how, without what only says when and under which name. */
 const endpointOf = (target: Target): string => {
-  const { name: _name, url: _url, attributes: _attributes, ...rest } = target;
+  const { name: _name, url: _url, attributes: _attributes, compat: _compat, ...rest } = target;
   const { intervalMs: _intervalMs, timeoutMs: _timeoutMs, attempts: _attempts, ...endpoint } = rest;
   const same = { ...endpoint, silenceMs: 0, count: 0, packetIntervalMs: 0, allAddresses: false };
   return JSON.stringify("host" in same ? { ...same, host: same.host.toLowerCase() } : same, (_key, value: unknown) =>

@@ -2,28 +2,35 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { promisify } from "node:util";
 import { constants, gzip, zstdCompress } from "node:zlib";
 import type { Snapshot } from "../model/columns.ts";
-import type { Compression, OtlpConfig, OtlpProtocol } from "../model/config.ts";
+import type { Compression, OtlpConfig } from "../model/config.ts";
 import type { Log } from "../model/log.ts";
 import { orAborted } from "./otlp-abort.ts";
 import { Deltas } from "./otlp-delta.ts";
 import { RequestBuffers } from "./otlp-buffers.ts";
 import { encodeJsonRequests } from "./otlp-json.ts";
+import type { attemptRecorder, ExporterAttributes } from "./exporter-metrics.ts";
 import { type EncodedRequest, encodeRequests } from "./otlp-protobuf.ts";
 import { RequestQueue } from "./otlp-queue.ts";
 import { countRequests, type DeliveryReport } from "./otlp-report.ts";
-import type { Content } from "./otlp-record.ts";
+import { type Content, formats, type OtlpFormat } from "./otlp-record.ts";
 import { type Clocks, type DeliveryCounts, OtlpSender, type Post } from "./otlp-sender.ts";
 import { diskBytes, type FileLock, OtlpStorage, storageFolder } from "./otlp-storage.ts";
 
 export type OtlpStats = DeliveryCounts & {
   /** Its name: `host:port`, or more where several have that. */ readonly host: string;
+  /** What `otel.sdk.exporter.*` call it. */ readonly exporter: ExporterAttributes;
   /** Unix ms. */ readonly startedMs: number;
   /** Stored bytes that wait or are under way. */ readonly queueBytes: number;
+  /** Their bound. */ readonly maxQueueBytes: number;
+  /** Requests of these bytes. */ readonly queueRequests: number;
+  /** Points of these requests. */ readonly queuePoints: number;
 };
 
 type DestinationParts = {
   readonly config: OtlpConfig;
   readonly host: string;
+  readonly exporter: ExporterAttributes;
+  readonly attempted: ReturnType<typeof attemptRecorder>;
   readonly connection: { readonly post: Post; readonly close: () => void };
   readonly report: DeliveryReport;
   readonly clocks: Clocks;
@@ -53,9 +60,9 @@ const compressors: Readonly<Record<Compression, (body: Uint8Array) => Promise<Ui
   none: (body) => Promise.resolve(body),
 };
 
-const encoders: Readonly<Record<OtlpProtocol, typeof encodeRequests>> = {
-  "http/protobuf": encodeRequests,
-  "http/json": encodeJsonRequests,
+const encoders: Readonly<Record<OtlpFormat, typeof encodeRequests>> = {
+  protobuf: encodeRequests,
+  json: encodeJsonRequests,
 };
 
 /** Runs work to its end, one slice a turn of the event loop. */
@@ -77,7 +84,10 @@ export class OtlpDestination {
     sentBytes: 0,
     sentPoints: 0,
     dropped: { queue_full: 0, rejected: 0, refused: 0, expired: 0, too_large: 0, damaged: 0 },
+    refused: new Map(),
+    retries: 0,
     lastSuccessMs: undefined,
+    lastError: undefined,
   };
   /** The exports under way, one after another, so that their requests stay in order. */
   #encoding = Promise.resolve();
@@ -108,6 +118,7 @@ export class OtlpDestination {
       report,
       clocks,
       aheadBytes: 2 * parts.maxRequestBytes,
+      attempted: parts.attempted,
     });
   }
 
@@ -148,13 +159,18 @@ export class OtlpDestination {
   }
 
   stats(): OtlpStats {
-    const { host } = this.#parts;
+    const { host, exporter } = this.#parts;
     return {
       ...this.#counts,
       dropped: { ...this.#counts.dropped },
+      refused: new Map(this.#counts.refused),
       host,
+      exporter,
       startedMs: this.#startedMs,
       queueBytes: this.#queue.bytes,
+      maxQueueBytes: this.#queue.maxBytes,
+      queueRequests: this.#queue.length,
+      queuePoints: this.#queue.points,
     };
   }
 
@@ -163,7 +179,7 @@ export class OtlpDestination {
     await (signal === undefined ? ready : orAborted(ready, signal).catch(() => undefined));
     const { config, maxRequestBytes: maxBytes } = this.#parts;
     const wanted = this.#deltas === undefined ? snapshot : await inTurns(this.#deltas.of(snapshot));
-    const steps = encoders[config.protocol](wanted, { maxBytes, buffers: this.#buffers });
+    const steps = encoders[formats[config.protocol]](wanted, { maxBytes, buffers: this.#buffers });
     for (let step = steps.next(); ; step = steps.next()) {
       if (step.done === true) {
         this.#counts.dropped.too_large += step.value;
@@ -180,7 +196,7 @@ export class OtlpDestination {
     const isKept = encoding === "none" && body.length > maxRequestBytes / 2;
     const wanted = encoding === "none" && !isKept ? new Uint8Array(body) : await compressors[encoding](body);
     if (!isKept) release?.();
-    const content: Content = { body: wanted, encoding, protocol };
+    const content: Content = { body: wanted, encoding, format: formats[protocol] };
     const bytes = this.#storage === undefined ? wanted.length : diskBytes(wanted.length);
     const whenDelivered = isKept && this.#storage === undefined ? release : undefined;
     await this.#sender.enqueue({ content, bytes, points, release: whenDelivered }, signal);

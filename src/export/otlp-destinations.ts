@@ -2,7 +2,7 @@ import type { Snapshot } from "../model/columns.ts";
 import type { OtlpConfig } from "../model/config.ts";
 import type { FileLock } from "./otlp-storage.ts";
 import type { OtlpDestination, OtlpStats } from "./otlp-destination.ts";
-import { createOtlpDestination, hostOf, type OtlpDependencies } from "./otlp-http.ts";
+import { createOtlpDestination, hostOf, type OtlpDependencies } from "./otlp-transport.ts";
 
 type Running = {
   readonly key: string;

@@ -64,11 +64,11 @@ export const plainDial = (): Dial => {
 };
 
 /** With a cache of sessions of its own: one that is resumed would go on with the certificates that it began with. */
-export const secureDial = (secureContext: SecureContext, host: string, tls: TlsOptions): Dial => {
+export const secureDial = (secureContext: SecureContext, host: string, tls: TlsOptions, isHttp2 = false): Dial => {
   const names = namesOf(host, tls);
   const open = buildConnector({
     timeout: longestDialMs,
-    allowH2: false,
+    allowH2: isHttp2,
     secureContext,
     rejectUnauthorized: !tls.insecure,
     // By Node's own choice an address in server_name_override would be verified only as SNI, which has none.
@@ -92,6 +92,12 @@ export const proxyDial =
       if (error === null) callback(null, socket);
       else callback(new ProxyError(codeOf(error)), null);
     });
+
+/** In a tunnel, without TLS. */
+export const throughTunnel: Dial = ({ httpSocket }, callback) => {
+  if (httpSocket instanceof Socket) callback(null, httpSocket);
+  return dialingOf(httpSocket);
+};
 
 type Tunnel = {
   readonly proxy: ProxyConfig;
@@ -125,13 +131,15 @@ export const tunnelDial =
     };
     request
       .on("error", (error) => fail(codeOf(error)))
-      .on("connect", ({ statusCode = 0 }, socket) => {
+      .on("connect", ({ statusCode = 0 }, socket, head) => {
         if (statusCode < 200 || statusCode > 299) {
           socket.destroy();
           fail(`status ${statusCode}`);
           return;
         }
         isOver = true;
+        // The destination may be the first to speak.
+        if (head.length > 0) socket.unshift(head);
         handshake = dial({ ...options, httpSocket: socket }, callback);
       })
       .end();

@@ -1,9 +1,14 @@
-import { unescape } from "node:querystring";
 import type { SecureContext } from "node:tls";
 import { Pool } from "undici";
-import type { OtlpConfig, OtlpProtocol } from "../model/config.ts";
-import type { Log } from "../model/log.ts";
 import { orAborted } from "./otlp-abort.ts";
+import {
+  type Connection,
+  type ConnectionParts,
+  hostnameOf,
+  keepAliveMs,
+  maxAnswerBytes,
+  usedAnswerBytes,
+} from "./otlp-connection.ts";
 import {
   type Dial,
   type Dialing,
@@ -16,36 +21,13 @@ import {
   standardTls,
   tunnelDial,
 } from "./otlp-dial.ts";
-import { OtlpDestination } from "./otlp-destination.ts";
-import { DeliveryReport } from "./otlp-report.ts";
-import type { Content } from "./otlp-record.ts";
-import type { Reply } from "./otlp-retry.ts";
-import type { Clocks } from "./otlp-sender.ts";
-import type { FileLock } from "./otlp-storage.ts";
+import type { Content, OtlpFormat } from "./otlp-record.ts";
+import { judgeReply, type Reply, type Verdict } from "./otlp-retry.ts";
 
-export type OtlpDependencies = Partial<Clocks> & {
-  readonly log: Log;
-  readonly userAgent: string;
-  /** Its name in the log and in the agent's own metrics; without one it is `host:port`. */
-  readonly name?: string;
-  /** The destination of the same receiver in whose place this one comes, so that increments are sent once. */
-  readonly predecessor?: OtlpDestination | undefined;
-  /** Bound of a request before compression. */
-  readonly maxRequestBytes?: number;
-  /** For `storage`. */
-  readonly lock?: FileLock | undefined;
-  /** Another destination of this process may hold the storage until it resolves. */
-  readonly earlier?: Promise<unknown> | undefined;
+const contentTypes: Readonly<Record<OtlpFormat, string>> = {
+  protobuf: "application/x-protobuf",
+  json: "application/json",
 };
-
-const defaultMaxRequestBytes = 4 * 1024 * 1024;
-
-/** Of an answer: what is used of it, and what is read of it at most. */
-const usedAnswerBytes = 64 * 1024;
-const maxAnswerBytes = 4 * 1024 * 1024;
-
-/** Below the idle timeout of most servers and proxies; a shorter one in the server's Keep-Alive header wins. */
-const keepAliveMs = 30_000;
 
 const readAnswer = async (chunks: AsyncIterable<Uint8Array>): Promise<Pick<Reply, "body" | "oversized">> => {
   const used: Uint8Array[] = [];
@@ -65,19 +47,8 @@ const first = (header: string | string[] | undefined): string | undefined =>
 const isClosed = (error: unknown): boolean =>
   error instanceof Error && "code" in error && /^(?:UND_ERR_SOCKET|ECONNRESET|EPIPE)$/.test(String(error.code));
 
-/** A name, or an address without brackets. */
-const hostnameOf = ({ hostname }: URL): string => hostname.replace(/^\[|\]$/g, "");
-
-type ConnectionParts = {
-  readonly url: URL;
-  readonly config: Pick<OtlpConfig, "tls" | "proxy">;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly userAgent: string;
-  readonly monotonic: () => number;
-};
-
-/** One connection to the origin of a URL, opened with the first request and kept alive between requests. */
-class HttpConnection {
+/** OTLP/HTTP (https://opentelemetry.io/docs/specs/otlp/#otlphttp), by one connection to the origin of a URL. */
+export class HttpConnection implements Connection {
   readonly #parts: ConnectionParts;
   readonly #path: string;
   readonly #headers: Readonly<Record<string, string>>;
@@ -101,19 +72,20 @@ class HttpConnection {
   }
 
   /** Rejects where no complete answer came, and as soon as the signal aborts, whatever the connection is doing. */
-  readonly post = async (content: Content, signal: AbortSignal): Promise<Reply> => {
+  readonly post = async (content: Content, signal: AbortSignal): Promise<Verdict> => {
     const pool = await orAborted(this.#open(), signal);
     const dials = this.#dials;
+    const request = async (): Promise<Verdict> =>
+      judgeReply(await this.#request(pool, content, signal), this.#parts.clocks.now());
     try {
-      return await this.#request(pool, content, signal);
+      return await request();
     } catch (error) {
       // The server closed the idle connection just as it was used again: no outage, so no pause and no log line.
       if (signal.aborted || this.#dials !== dials || !isClosed(error)) throw error;
-      return await this.#request(pool, content, signal);
+      return await request();
     }
   };
 
-  /** For after the last request has ended. */
   readonly close = (): void => {
     this.#isClosed = true;
     this.#pool?.destroy().catch(() => undefined);
@@ -121,7 +93,12 @@ class HttpConnection {
 
   /** The pool; a new one after the files of TLS have changed, since a connection keeps what it was opened with. */
   async #open(): Promise<Pool> {
-    const { url, config, userAgent, monotonic } = this.#parts;
+    const {
+      url,
+      config,
+      userAgent,
+      clocks: { monotonic },
+    } = this.#parts;
     const { proxy, tls = standardTls } = config;
     const isTls = url.protocol === "https:";
     const context = isTls ? await readTls(tls, monotonic()) : undefined;
@@ -160,10 +137,10 @@ class HttpConnection {
     });
   }
 
-  async #request(pool: Pool, { body, encoding, protocol }: Content, signal: AbortSignal): Promise<Reply> {
+  async #request(pool: Pool, { body, encoding, format }: Content, signal: AbortSignal): Promise<Reply> {
     const headers = {
       ...this.#headers,
-      "content-type": contentTypes[protocol],
+      "content-type": contentTypes[format],
       ...(encoding === "none" ? {} : { "content-encoding": encoding }),
     };
     const request = pool.request({ method: "POST", path: this.#path, headers, body, signal });
@@ -185,56 +162,3 @@ class HttpConnection {
     };
   }
 }
-
-const credentialsOf = ({ username, password }: URL): Record<string, string> => {
-  if (username === "" && password === "") return {};
-  const credentials = `${unescape(username)}:${unescape(password)}`;
-  return { authorization: `Basic ${Buffer.from(credentials).toString("base64")}` };
-};
-
-const contentTypes: Readonly<Record<OtlpProtocol, string>> = {
-  "http/protobuf": "application/x-protobuf",
-  "http/json": "application/json",
-};
-
-/** `host:port` of a URL, which names a destination without what may be secret. */
-export const hostOf = ({ hostname, port, protocol }: URL): string =>
-  `${hostname}:${port === "" ? (protocol === "https:" ? 443 : 80) : port}`;
-
-/** The configured headers go before those of the URL and the agent, but not before those that OTLP fixes. */
-const headersOf = (url: URL, { headers }: OtlpConfig, userAgent: string): Record<string, string> => ({
-  "user-agent": userAgent,
-  ...credentialsOf(url),
-  ...Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value])),
-});
-
-/**
- * A destination of OTLP/HTTP (https://opentelemetry.io/docs/specs/otlp/#otlphttp). Opens no connection before
- * the first export. Throws a TypeError where `config.url` is no URL.
- */
-export const createOtlpDestination = (config: OtlpConfig, dependencies: OtlpDependencies): OtlpDestination => {
-  const { log, userAgent, maxRequestBytes = defaultMaxRequestBytes } = dependencies;
-  const { now = Date.now, monotonic = () => performance.now(), random = Math.random } = dependencies;
-  const url = new URL(config.url);
-  const isTls = url.protocol === "https:";
-  const { name: host = hostOf(url), predecessor } = dependencies;
-  const headers = headersOf(url, config, userAgent);
-  const { proxy } = config;
-  const secrets = [
-    ...Object.values(config.headers),
-    ...Object.values(credentialsOf(url)),
-    ...(proxy === undefined ? [] : [...Object.values(proxyHeaders(proxy)), ...(proxy.credentials?.split(":") ?? [])]),
-  ];
-  return new OtlpDestination({
-    config,
-    host,
-    connection: new HttpConnection({ url, config, headers, userAgent, monotonic }),
-    report: new DeliveryReport(log, { host, isTls }, secrets),
-    clocks: { now, monotonic, random },
-    maxRequestBytes,
-    log,
-    lock: dependencies.lock,
-    earlier: dependencies.earlier ?? Promise.resolve(),
-    predecessor,
-  });
-};

@@ -49,6 +49,11 @@ export class RequestQueue {
     return this.#waiting.length + (this.#inFlight === undefined ? 0 : 1);
   }
 
+  /** Points of those requests. */
+  get points(): number {
+    return pointsOf(this.#waiting.map(({ request }) => request)) + (this.#inFlight?.request.points ?? 0);
+  }
+
   /** Whether none of the requests would be lost with the process. */
   isOnDisk(): boolean {
     const isOn = (entry: Entry | undefined): boolean => entry === undefined || entry.request.file !== undefined;

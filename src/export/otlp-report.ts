@@ -12,12 +12,21 @@ export const countRequests = (count: number): string => `${count} ${count === 1 
 
 const longestQuote = 200;
 
-/** A server that does not speak HTTP/1.1 on this port closes the connection or answers with something else. */
-const isNoHttp = (reason: string): boolean =>
-  reason.startsWith("HPE_") || reason === "HTTPParserError" || reason === "UND_ERR_SOCKET" || reason === "ECONNRESET";
+/** Of what a destination is; `host` is its name. */
+type Destination = { readonly host: string; readonly isTls: boolean; readonly isGrpc?: boolean };
 
-const schemeRemedy = ({ status, reason }: Failed | Refused, isTls: boolean): string | undefined => {
+/** A server that does not speak HTTP/1.1, or HTTP/2, on this port closes the connection or answers with something else. */
+const isNoHttp = (reason: string): boolean =>
+  reason.startsWith("HPE_") ||
+  /^(?:HTTPParserError|UND_ERR_SOCKET|ECONNRESET|EPIPE|ERR_CONNECTION_LOST|ERR_HTTP2_(?:SESSION_)?ERROR)$/.test(reason);
+
+const schemeRemedy = (
+  { status, reason }: Failed | Refused,
+  { isTls, isGrpc = false }: Destination,
+): string | undefined => {
   if (reason.startsWith("ERR_PROXY")) return undefined;
+  const port = `of a collector's ports the one for ${isGrpc ? "gRPC is 4317" : "HTTP is 4318"}`;
+  if (reason === "ERR_NO_HTTP2") return `it speaks no gRPC there: ${port}`;
   if (isTls) {
     if (/^(?:EPROTO|ERR_SSL_(?:WRONG_VERSION|PACKET_LENGTH|HTTP_REQUEST))/.test(reason))
       return "if this port speaks plain HTTP, write http:// in export.otlp.endpoint";
@@ -26,12 +35,25 @@ const schemeRemedy = ({ status, reason }: Failed | Refused, isTls: boolean): str
     if (/CERT|SELF_SIGNED|UNABLE_TO_/.test(reason))
       return "check the destination's certificate; export.otlp.tls.ca_file names a file of the authorities to trust";
   } else if (status === 400 ? /HTTPS (?:server|port)/i.test(reason) : status === undefined && isNoHttp(reason)) {
-    return "for a TLS port write https:// in export.otlp.endpoint; of a collector's ports the one for HTTP is 4318";
+    return `for a TLS port write https:// in export.otlp.endpoint; ${port}`;
   }
   return undefined;
 };
 
-const statusRemedy = ({ status = 0, reason }: Failed | Refused): string | undefined => {
+const grpcRemedy = ({ kind, status, reason }: Failed | Refused): string | undefined => {
+  if (status === "UNAUTHENTICATED" || status === "PERMISSION_DENIED") return "check export.otlp.headers";
+  if (status === "UNIMPLEMENTED")
+    return "check export.otlp.compression, and that the port of export.otlp.endpoint is one of OTLP/gRPC for metrics";
+  if (kind === "retry" && (status === "UNAVAILABLE" || status === "RESOURCE_EXHAUSTED"))
+    return "it is overloaded: a collector answers so when its memory_limiter or a queue is full";
+  if (status === "RESOURCE_EXHAUSTED" && /larger than max/.test(reason))
+    return "raise the destination's limit of the message size to 4 MiB";
+  return reason === "ERR_INVALID_FORMAT" ? "they were stored as JSON, which gRPC does not carry" : undefined;
+};
+
+const statusRemedy = (failure: Failed | Refused): string | undefined => {
+  const { status = 0, reason } = failure;
+  if (typeof status === "string" || reason === "ERR_INVALID_FORMAT") return grpcRemedy(failure);
   if (status === 407) return "check user and password in HTTP_PROXY";
   if (status === 401 || status === 403) return "check export.otlp.headers";
   if (status === 404 || status === 405) return "check the path of export.otlp.endpoint";
@@ -64,18 +86,20 @@ const reachRemedy = ({ reason }: Failed | Refused): string | undefined => {
 export class DeliveryReport {
   readonly #log: Log;
   readonly #destination: string;
-  readonly #isTls: boolean;
+  readonly #about: Destination;
   readonly #secrets: readonly string[];
   #isDown = false;
+  /** Points that the queue had dropped when the last request was delivered. */
+  #lost = 0;
   /** It has taken a request: what fails from now on is no matter of the scheme or the port. */
   #isProven = false;
   readonly #said = new Map<"refusal" | "rejection" | "warning", string>();
   #calm = 0;
 
-  constructor(log: Log, url: { readonly host: string; readonly isTls: boolean }, secrets: readonly string[]) {
+  constructor(log: Log, about: Destination, secrets: readonly string[]) {
     this.#log = log;
-    this.#destination = `the OTLP destination ${url.host}`;
-    this.#isTls = url.isTls;
+    this.#destination = `the OTLP destination ${about.host}`;
+    this.#about = about;
     // "Bearer x" may come back as "x". The longest go first, so that none is left in part.
     this.#secrets = secrets
       .flatMap((value) => [value, ...value.split(/\s+/)])
@@ -104,13 +128,15 @@ export class DeliveryReport {
     );
   }
 
-  /** `waited` requests were in the queue when this one was delivered. */
-  delivered({ rejected, message }: Delivered, waited: number): void {
+  /** `waited` requests were in the queue when this one was delivered; `lost` points it has dropped so far. */
+  delivered({ rejected, message }: Delivered, waited: number, lost = 0): void {
     this.#isProven = true;
     if (this.#isDown) {
       this.#isDown = false;
-      this.#log("info", `${this.#destination} is back: ${countRequests(waited)} waited`);
+      const meanwhile = lost > this.#lost ? `, ${lost - this.#lost} points were dropped meanwhile` : "";
+      this.#log("info", `${this.#destination} is back: ${countRequests(waited)} waited${meanwhile}`);
     }
+    this.#lost = lost;
     const said = this.#quote(message);
     if (rejected > 0) this.#complain("rejection", "", `${this.#destination} rejected ${rejected} points: "${said}"`);
     else if (said !== "") this.#complain("warning", "", `${this.#destination} warns: "${said}"`);
@@ -126,7 +152,7 @@ export class DeliveryReport {
 
   #remedy(failure: Failed | Refused): string {
     const remedy =
-      (this.#isProven ? undefined : schemeRemedy(failure, this.#isTls)) ??
+      (this.#isProven ? undefined : schemeRemedy(failure, this.#about)) ??
       statusRemedy(failure) ??
       reachRemedy(failure);
     return remedy === undefined ? "" : `; ${remedy}`;

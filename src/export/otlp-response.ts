@@ -1,4 +1,4 @@
-/** What OTLP/HTTP destinations answer with. Bodies come from outside: whatever they hold, nothing here throws. */
+/** What OTLP destinations answer with. Bodies come from outside: whatever they hold, nothing here throws. */
 
 export type PartialSuccess = { readonly rejected: number; readonly message: string };
 
@@ -112,4 +112,40 @@ export const parseStatusMessage = (body: Uint8Array): string => {
     if (number === 2 && typeof value === "object") return text(value);
   }
   return "";
+};
+
+const typeName = "google.rpc.RetryInfo";
+
+/** Milliseconds of a `google.protobuf.Duration` (`seconds` 1, `nanos` 2); what is negative counts as 0. */
+const durationMs = (duration: Uint8Array): number => {
+  let ms = 0;
+  for (const { number, value } of fieldsOf(duration)) {
+    if (typeof value !== "number") continue;
+    if (number === 1) ms += count(value) * 1000;
+    if (number === 2) ms += count(value) / 1e6;
+  }
+  return ms;
+};
+
+/** The delay of a `google.rpc.RetryInfo` (`retry_delay` 1) in a `google.protobuf.Any` (`type_url` 1, `value` 2). */
+const retryDelayOf = (any: Uint8Array): number | undefined => {
+  let isRetryInfo = false;
+  let delay = 0;
+  for (const { number, value } of fieldsOf(any)) {
+    if (typeof value !== "object") continue;
+    if (number === 1) isRetryInfo = text(value).endsWith(`/${typeName}`);
+    if (number !== 2) continue;
+    for (const field of fieldsOf(value))
+      if (field.number === 1 && typeof field.value === "object") delay = durationMs(field.value);
+  }
+  return isRetryInfo ? delay : undefined;
+};
+
+/** Milliseconds that the details (field 3) of a `google.rpc.Status` ask to wait for; undefined where they say nothing of a retry. */
+export const parseRetryDelay = (status: Uint8Array): number | undefined => {
+  for (const { number, value } of fieldsOf(status)) {
+    const delay = number === 3 && typeof value === "object" ? retryDelayOf(value) : undefined;
+    if (delay !== undefined) return delay;
+  }
+  return undefined;
 };

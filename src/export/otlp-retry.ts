@@ -16,17 +16,27 @@ export type Reply = {
   readonly oversized: boolean;
 };
 
-/** What one attempt came to. `status` is absent where there was no answer. */
+/** What one attempt came to. `status`, of HTTP or the name of one of gRPC, is absent where there was no answer. */
 export type Verdict =
-  | { readonly kind: "delivered"; readonly rejected: number; readonly message: string }
-  | { readonly kind: "retry"; readonly status?: number; readonly reason: string; readonly retryAfterMs: number }
-  | { readonly kind: "refused"; readonly status?: number; readonly reason: string };
+  | {
+      readonly kind: "delivered";
+      readonly status?: number | string;
+      readonly rejected: number;
+      readonly message: string;
+    }
+  | {
+      readonly kind: "retry";
+      readonly status?: number | string;
+      readonly reason: string;
+      readonly retryAfterMs: number;
+    }
+  | { readonly kind: "refused"; readonly status?: number | string; readonly reason: string };
 
 /** https://opentelemetry.io/docs/specs/otlp/#retryable-response-codes */
 const retryable: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 
 /** A server that asks for more must not silence the agent for days. */
-const longestRetryAfterMs = 3_600_000;
+export const longestRetryAfterMs = 3_600_000;
 
 /** `Retry-After` in ms from `nowMs` (Unix ms): seconds or an HTTP-date, at most an hour; 0 where it says neither. */
 export const parseRetryAfter = (value: string | undefined, nowMs: number): number => {
@@ -43,7 +53,7 @@ export const judgeReply = ({ status, retryAfter, contentType, body, oversized }:
   if (oversized) return { kind: "refused", status, reason: "an answer of more than 4 MiB" };
   const isJson = contentType?.startsWith("application/json") ?? false;
   if (status >= 200 && status < 300)
-    return { kind: "delivered", ...(isJson ? parseJsonPartialSuccess(body) : parsePartialSuccess(body)) };
+    return { kind: "delivered", status, ...(isJson ? parseJsonPartialSuccess(body) : parsePartialSuccess(body)) };
   const isProtobuf = contentType?.startsWith("application/x-protobuf") ?? false;
   const message = isProtobuf ? parseStatusMessage(body) : isJson ? parseJsonStatusMessage(body) : undefined;
   return { kind: "refused", status, reason: message ?? new TextDecoder().decode(body) };
@@ -53,6 +63,20 @@ const codeOf = (error: unknown): string => {
   if (!(error instanceof Error)) return "unknown error";
   if ("code" in error && typeof error.code === "string") return error.code;
   return error.cause === undefined ? error.name : codeOf(error.cause);
+};
+
+/**
+ * Of an attempt that failed, as `error.type` of the semantic conventions: a status, a code, or a word for what has
+ * neither. It holds nothing that came from outside but a number.
+ */
+export const errorTypeOf = (verdict: Verdict): string | undefined => {
+  if (verdict.kind === "delivered") return verdict.rejected > 0 ? "rejected" : undefined;
+  const { status, reason } = verdict;
+  // Such an answer is a failure all the same: see judgeReply.
+  if (typeof status === "number") return status >= 200 && status < 300 ? "_OTHER" : String(status);
+  if (status !== undefined) return status;
+  if (reason.startsWith("no answer")) return "timeout";
+  return /^[A-Z]\w*/.exec(reason)?.[0] ?? "_OTHER";
 };
 
 /** Without an answer the request is retried, unless it could not even be formed. */

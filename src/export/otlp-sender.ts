@@ -4,11 +4,11 @@ import type { OtlpConfig } from "../model/config.ts";
 import { pointsOf, type RequestQueue, type StoredRequest } from "./otlp-queue.ts";
 import type { Content } from "./otlp-record.ts";
 import type { DeliveryReport } from "./otlp-report.ts";
-import { backoffMs, judgeFailure, judgeReply, type Reply, type Verdict } from "./otlp-retry.ts";
+import { backoffMs, errorTypeOf, judgeFailure, type Verdict } from "./otlp-retry.ts";
 import type { OtlpStorage, Unread } from "./otlp-storage.ts";
 
 /** Sends one request. Rejects where no complete answer came, and soon after the signal aborts in any case. */
-export type Post = (content: Content, signal: AbortSignal) => Promise<Reply>;
+export type Post = (content: Content, signal: AbortSignal) => Promise<Verdict>;
 
 export const dropReasons = ["queue_full", "rejected", "refused", "expired", "too_large", "damaged"] as const;
 export type DropReason = (typeof dropReasons)[number];
@@ -18,7 +18,11 @@ export type DeliveryCounts = {
   /** Stored bytes of the requests delivered. */ sentBytes: number;
   /** Points delivered and not rejected. */ sentPoints: number;
   /** Points. */ readonly dropped: Record<DropReason, number>;
+  /** Points of `dropped.refused` by `error.type`. */ readonly refused: Map<string, number>;
+  /** Attempts that repeat one. */ retries: number;
   /** Unix ms of the last delivery. */ lastSuccessMs: number | undefined;
+  /** The last attempt that failed; `type` as `errorTypeOf` has it, `atMs` is Unix ms. */
+  lastError: { readonly type: string; readonly atMs: number } | undefined;
 };
 
 export type Clocks = {
@@ -38,6 +42,8 @@ type SenderParts = {
   readonly clocks: Clocks;
   /** What is queued at most while the destination takes it: more would only be memory. */
   readonly aheadBytes: number;
+  /** Told of each attempt with how long it took, in s. */
+  readonly attempted?: ((seconds: number, verdict: Verdict) => void) | undefined;
 };
 
 /** Delivers the requests of a queue, one at a time and in its order, until it is closed. */
@@ -133,8 +139,10 @@ export class OtlpSender {
         await this.#skip(request, content);
         continue;
       }
+      const begin = this.#parts.clocks.monotonic();
       const verdict = await this.#try(request, content);
       if (this.#isClosed) break;
+      this.#note(verdict, (this.#parts.clocks.monotonic() - begin) / 1000);
       const pause = this.#settle(request, content, verdict);
       this.#events.emit("change");
       if (verdict.kind === "retry") await this.#rest(pause, verdict.retryAfterMs > 0);
@@ -156,13 +164,14 @@ export class OtlpSender {
   }
 
   async #try(request: StoredRequest, content: Content): Promise<Verdict> {
-    const { config, post, clocks } = this.#parts;
+    const { config, post, clocks, counts } = this.#parts;
+    if (request.firstAttemptMs !== undefined) counts.retries++;
     request.firstAttemptMs ??= clocks.monotonic();
     const attempt = new AbortController();
     this.#attempt = attempt;
     const deadline = setTimeout(() => attempt.abort(), config.timeoutMs);
     try {
-      return judgeReply(await post(content, attempt.signal), clocks.now());
+      return await post(content, attempt.signal);
     } catch (error) {
       return attempt.signal.aborted
         ? { kind: "retry", reason: `no answer in ${config.timeoutMs} ms`, retryAfterMs: 0 }
@@ -171,6 +180,13 @@ export class OtlpSender {
       clearTimeout(deadline);
       this.#attempt = undefined;
     }
+  }
+
+  #note(verdict: Verdict, seconds: number): void {
+    const { counts, clocks, attempted } = this.#parts;
+    const type = errorTypeOf(verdict);
+    if (type !== undefined) counts.lastError = { type, atMs: clocks.now() };
+    attempted?.(seconds, verdict);
   }
 
   /** Books a verdict; returns the pause in ms before the next attempt. */
@@ -184,10 +200,12 @@ export class OtlpSender {
       counts.sentPoints += request.points - rejected;
       counts.sentBytes += body.length;
       counts.lastSuccessMs = clocks.now();
-      report.delivered(verdict, queue.length);
+      report.delivered(verdict, queue.length, counts.dropped.queue_full + counts.dropped.expired);
       request.release?.();
     } else {
+      const type = errorTypeOf(verdict) ?? "_OTHER";
       counts.dropped.refused += request.points;
+      counts.refused.set(type, (counts.refused.get(type) ?? 0) + request.points);
       report.refused(verdict);
     }
     this.#remove(request);

@@ -9,27 +9,18 @@ import type { Snapshot } from "../model/columns.ts";
 import type { ListenConfig, PrometheusConfig } from "../model/config.ts";
 import { FatalError } from "../model/errors.ts";
 import type { Log } from "../model/log.ts";
+import { type Health, healthJson, healthText } from "./health.ts";
 import { followRenewals, readPair, stampsOf, type TlsFiles } from "./page-tls.ts";
 import { contentTypes, type PrometheusFormat } from "./prometheus-text.ts";
 import { createSharedPages } from "./shared-page.ts";
-
-/** `undefined` is good; else the reason why not, in one line. */
-export type Health = {
-  /** The loop turns and ticks happen. */
-  readonly live: string | undefined;
-  /** The configuration is loaded and one tick is done. */
-  readonly ready: string | undefined;
-  /** Exports are younger than three intervals. */
-  readonly healthy: string | undefined;
-  /** What /healthz says beside that, in one line. */
-  readonly detail?: string | undefined;
-};
 
 /** With `listen` port 0 a free one is taken. */
 export type PageOptions = PrometheusConfig & {
   /** The last tick's, undefined before the first. */
   readonly snapshot: () => Snapshot | undefined;
   readonly health: () => Health;
+  /** Whether `/health`, which prometheus_ss_exporter has, answers as `/livez` does. */
+  readonly hasHealth?: () => boolean;
   readonly log: Log;
   /** How often the files of `tls` are looked at. */
   readonly renewalMs?: number;
@@ -65,22 +56,23 @@ const index = `<!doctype html>
 <li><a href="/metrics">/metrics</a>: the last collection, in OpenMetrics or the Prometheus text format</li>
 <li><a href="/livez">/livez</a>: collections happen; for restarting</li>
 <li><a href="/readyz">/readyz</a>: the configuration is loaded and one collection is done</li>
-<li><a href="/healthz">/healthz</a>: exports arrive, too</li>
+<li><a href="/healthz">/healthz</a>: exports arrive, too; how each destination does, as JSON</li>
 </ul>
 </html>
 `;
 
-const healthReply = (reason: string | undefined, detail?: string): Reply =>
-  reason === undefined
-    ? { status: 200, body: detail === undefined ? "ok\n" : `ok\n${detail}\n` }
-    : { status: 503, body: `${reason.replace(/\s+/g, " ")}\n` };
-
 /** What has a short answer; `/metrics` has not. */
-const replies = new Map<string, (health: Health) => Reply>([
+const replies = new Map<string, (health: Health, isAdmitted: boolean) => Reply>([
   ["/", () => ({ status: 200, body: index, headers: { "content-type": "text/html; charset=utf-8" } })],
-  ["/livez", ({ live }) => healthReply(live)],
-  ["/readyz", ({ ready }) => healthReply(ready)],
-  ["/healthz", ({ live, ready, healthy, detail }) => healthReply(live ?? ready ?? healthy, detail)],
+  ["/livez", ({ live }) => healthText(live)],
+  ["/readyz", ({ ready }) => healthText(ready)],
+  [
+    "/healthz",
+    (health, isAdmitted) => ({
+      ...healthJson(health, isAdmitted),
+      headers: { "content-type": "application/json; charset=utf-8" },
+    }),
+  ],
 ]);
 
 const notFound: Reply = { status: 404, body: `not found; there are ${[...replies.keys()].join(" ")} /metrics\n` };
@@ -159,8 +151,8 @@ const createGuard = (basicAuth: PrometheusConfig["basicAuth"]): ((header: string
   };
 };
 
-/** What orchestrators ask, who have no password, and what has no figures. */
-const open: ReadonlySet<string> = new Set(["/livez", "/readyz", "/healthz"]);
+/** What orchestrators ask, who have no password; figures are for who has one. */
+const open: ReadonlySet<string> = new Set(["/livez", "/readyz", "/healthz", "/health"]);
 
 type Serving = PageOptions & {
   readonly pageOf: ReturnType<typeof createSharedPages>;
@@ -196,11 +188,12 @@ const answer = async (request: IncomingMessage, response: ServerResponse, option
   response.setHeader("x-content-type-options", "nosniff");
   response.setHeader("cache-control", "no-store");
   const path = URL.parse(request.url ?? "", "http://localhost")?.pathname ?? "";
-  const reply = replies.get(path);
-  if (!open.has(path) && !options.admits(request.headers.authorization)) send(response, unauthorized);
+  const reply = replies.get(path === "/health" && options.hasHealth?.() === true ? "/livez" : path);
+  const isAdmitted = options.admits(request.headers.authorization);
+  if (!open.has(path) && !isAdmitted) send(response, unauthorized);
   else if (reply === undefined && path !== "/metrics") send(response, notFound);
   else if (request.method !== "GET" && request.method !== "HEAD") send(response, notAllowed);
-  else if (reply !== undefined) send(response, reply(options.health()));
+  else if (reply !== undefined) send(response, reply(options.health(), isAdmitted));
   else {
     const snapshot = options.snapshot();
     if (snapshot === undefined) send(response, noSnapshot);

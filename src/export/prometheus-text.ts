@@ -3,8 +3,8 @@ import {
   type Attributes,
   type AttributeSet,
   type HistogramColumn,
-  type InstrumentKind,
   type MetricColumns,
+  type MetricDescriptor,
   type NumberColumn,
   type Snapshot,
 } from "../model/columns.ts";
@@ -30,7 +30,7 @@ type Family = {
   readonly name: PrometheusName;
   /** The name in the metadata lines: the text format knows no family, only names of samples. */
   readonly heading: string;
-  readonly type: "counter" | "gauge" | "histogram";
+  readonly type: "counter" | "gauge" | "histogram" | "unknown";
   readonly metrics: MetricColumns[];
 };
 
@@ -111,7 +111,11 @@ const canonicalNumber = (value: number): string => {
   return Number.isInteger(value) ? `${value}.0` : String(value);
 };
 
-const typeOf = (kind: InstrumentKind): Family["type"] => (kind === "updowncounter" ? "gauge" : kind);
+/** In OpenMetrics a counter's sample must end with `_total`. */
+const typeOf = ({ kind, verbatim }: MetricDescriptor, format: PrometheusFormat): Family["type"] => {
+  if (kind === "counter" && verbatim === true && format === "openmetrics") return "unknown";
+  return kind === "updowncounter" ? "gauge" : kind;
+};
 
 const hasPoints = ({ numbers, histograms }: MetricColumns): boolean =>
   numbers.some(({ sets }) => sets.length > 0) || histograms.some(({ sets }) => sets.length > 0);
@@ -123,7 +127,7 @@ const familiesOf = (metrics: readonly MetricColumns[], format: PrometheusFormat)
     if (!hasPoints(metric)) continue;
     const name = prometheusName(metric.descriptor);
     const heading = format === "openmetrics" ? name.family : name.sample;
-    const type = typeOf(metric.descriptor.kind);
+    const type = typeOf(metric.descriptor, format);
     const family = families.get(heading);
     if (family === undefined) families.set(heading, { name, heading, type, metrics: [metric] });
     // "Exporters MUST drop entire metrics to prevent conflicting TYPE comments" (compatibility specification).

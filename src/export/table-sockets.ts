@@ -58,6 +58,12 @@ const endpointOf = (values: Attributes): string => {
   return ends.length > 0 ? ends.join(" → ") : absent;
 };
 
+const netnsOf = (values: Attributes): string => textOf(values, "sockscope.netns");
+
+/** Where several network namespaces are read. */
+const netnsColumns = (rows: readonly { readonly netns: string }[]): Section["columns"] =>
+  rows.some(({ netns }) => netns !== absent) ? [textColumn("netns", rows, "netns")] : [];
+
 /** One row a group, by bytes. */
 export function* flowsSection(snapshot: Snapshot): Steps<Section> {
   const series = yield* figuresOf(snapshot, {
@@ -72,6 +78,7 @@ export function* flowsSection(snapshot: Snapshot): Steps<Section> {
     ...figures,
     role: textOf(values, "sockscope.flow.role"),
     endpoint: endpointOf(values),
+    netns: netnsOf(values),
     executable: textOf(values, "process.executable.name"),
     bytes: (figures.sent ?? 0) + (figures.received ?? 0),
   }));
@@ -85,6 +92,7 @@ export function* flowsSection(snapshot: Snapshot): Steps<Section> {
     columns: [
       textColumn("role", top, "role"),
       textColumn("endpoint", top, "endpoint"),
+      ...netnsColumns(top),
       textColumn("process", top, "executable"),
       countColumn("flows", top, "count"),
       ...byteColumns([["sent", "sent"] as const, ["recv", "received"] as const], top),
@@ -114,12 +122,17 @@ export function* listenersSection(snapshot: Snapshot): Steps<Section> {
     limit: ["sockscope.listener.accept_queue.limit"],
     drops: ["sockscope.listener.drops"],
   });
-  const rows = series.values().map(({ values, figures }) => ({ ...figures, ...portOf(values) }));
+  const rows = series.values().map(({ values, figures }) => ({
+    ...figures,
+    ...portOf(values),
+    netns: netnsOf(values),
+  }));
   const top = yield* firstOf(rows, byTrouble, topRows);
   return {
     title: "Listeners",
     columns: [
       textColumn("address", top, "address"),
+      ...netnsColumns(top),
       countColumn("queue", top, "queue"),
       countColumn("limit", top, "limit"),
       countColumn("drops", top, "drops"),
@@ -162,12 +175,15 @@ export function* udpSection(snapshot: Snapshot): Steps<Section> {
     send: ["sockscope.udp.queue.usage", { "network.io.direction": "transmit" }],
     drops: ["sockscope.udp.drops"],
   });
-  const rows = series.values().map(({ values, figures }) => ({ ...figures, ...portOf(values) }));
+  const rows = series
+    .values()
+    .map(({ values, figures }) => ({ ...figures, ...portOf(values), netns: netnsOf(values) }));
   const top = yield* firstOf(rows, byTrouble, topRows);
   return {
     title: "UDP ports",
     columns: [
       textColumn("address", top, "address"),
+      ...netnsColumns(top),
       ...byteColumns([["recv queue", "queue"] as const, ["send queue", "send"] as const], top),
       countColumn("drops", top, "drops"),
     ],

@@ -1,6 +1,7 @@
 import type { OwnAttributes, ProducerMetricOf } from "../metrics/catalogue.ts";
 import { type Attributes, attributeSet, type MetricColumns } from "../model/columns.ts";
 import { notGiven, protocolIndex, type SocketBatch } from "../model/socket.ts";
+import { type NetnsFacts, noNetnsFacts } from "../model/sources.ts";
 import { addressText, local, networkType } from "../netlink/address.ts";
 import {
   abandonKnown,
@@ -24,6 +25,7 @@ export type Bound = ReturnType<typeof createBound>;
 const createBound = <S extends BoundKind>(
   transport: "tcp" | "udp",
   maxSeries: number,
+  netns: NetnsFacts,
   columnsOf: (table: SeriesTable<S>) => BoundColumns,
 ) => {
   const table = new SeriesTable<S>();
@@ -32,7 +34,7 @@ const createBound = <S extends BoundKind>(
     maxSeries,
     table: table as Pick<SeriesTable<S>, "values" | "add" | "remove" | "collect">,
     columns: columnsOf(table),
-    known: createKnownSockets(),
+    known: createKnownSockets(netns),
     rowOfKey: new Map<string, number>(),
     keyOfRow: new Map<number, string>(),
     members: new Map<number, number>(),
@@ -46,16 +48,16 @@ const column = <S extends BoundKind, M extends ProducerMetricOf<S>>(
 ) => table.column(metric, own);
 
 /** Listening TCP and unix sockets: connections that wait, the backlog, and what was dropped. */
-export const createListeners = (maxSeries: number): Bound =>
-  createBound<"listener">("tcp", maxSeries, (table) => ({
+export const createListeners = (maxSeries: number, netns = noNetnsFacts): Bound =>
+  createBound<"listener">("tcp", maxSeries, netns, (table) => ({
     rqueue: column(table, "sockscope.listener.accept_queue.usage", {}),
     wqueue: column(table, "sockscope.listener.accept_queue.limit", {}),
     drops: column(table, "sockscope.listener.drops", {}),
   }));
 
 /** Unconnected UDP sockets: bytes in their queues, and datagrams that they dropped. */
-export const createUdpPorts = (maxSeries: number): Bound =>
-  createBound<"udp_port">("udp", maxSeries, (table) => ({
+export const createUdpPorts = (maxSeries: number, netns = noNetnsFacts): Bound =>
+  createBound<"udp_port">("udp", maxSeries, netns, (table) => ({
     rqueue: column(table, "sockscope.udp.queue.usage", { "network.io.direction": "receive" }),
     wqueue: column(table, "sockscope.udp.queue.usage", { "network.io.direction": "transmit" }),
     drops: column(table, "sockscope.udp.drops", {}),
@@ -71,14 +73,18 @@ export const beginBound = (bound: Bound, time: number): void => {
 };
 
 /** The attributes of the socket's series. */
-const identityOf = (bound: Bound, batch: SocketBatch, at: number): Attributes => {
+const identityOf = ({ transport, known }: Bound, batch: SocketBatch, at: number): Attributes => {
+  const { several, nameOf } = known.netns;
+  const name = several ? nameOf(batch.netns[at] as number) : undefined;
+  const netns = name === undefined ? {} : { "sockscope.netns": name };
   if (batch.protocol[at] === protocolIndex.unix)
-    return { "network.transport": "unix", "network.local.address": batch.name[at] ?? "" };
+    return { "network.transport": "unix", "network.local.address": batch.name[at] ?? "", ...netns };
   return {
-    "network.transport": bound.transport,
+    "network.transport": transport,
     "network.type": networkType(batch, at),
     "network.local.address": addressText(batch, at, local),
     "network.local.port": batch.localPort[at] as number,
+    ...netns,
   };
 };
 
@@ -102,7 +108,7 @@ const rowOf = (bound: Bound, batch: SocketBatch, at: number): number => {
 /** Adds one socket of a batch. A cookie that this dump has shown before is passed over. */
 export const foldBound = (bound: Bound, batch: SocketBatch, at: number): void => {
   const drops = batch.drops[at] as number;
-  const socket = meetSocket(bound.known, batch.cookie[at] as number, drops, () => {
+  const socket = meetSocket(bound.known, batch, at, () => {
     const row = rowOf(bound, batch, at);
     bound.members.set(row, (bound.members.get(row) ?? 0) + 1);
     return row;

@@ -4,8 +4,10 @@ import type { SocketBatch } from "../model/socket.ts";
 import { tcpInfo, tcpInfoIndex, tcpInfoStride, type TcpInfoField } from "../netlink/tcp-info.ts";
 import type { SeriesTable } from "./series.ts";
 
-type FlowMetric = ProducerMetricOf<"group">;
-type Column = (table: SeriesTable<"group">) => number;
+/** What a series of flows is one of: a group, or what another tool makes of them. */
+export type FlowSeries = "group" | "ss_exporter";
+type FlowMetric = ProducerMetricOf<FlowSeries>;
+type Column = (table: SeriesTable<FlowSeries>) => number;
 
 const microseconds = 1e6;
 
@@ -20,7 +22,7 @@ export type FlowCounter = {
   readonly column: Column;
 };
 
-const counter = <M extends FlowMetric>(
+export const counter = <M extends FlowMetric>(
   family: FlowFamily,
   field: TcpInfoField,
   metric: M,
@@ -87,7 +89,7 @@ export type FlowGauge = {
 
 type GaugeOptions = Partial<Pick<FlowGauge, "scale" | "least" | "limit" | "only" | "onlyInGroups">>;
 
-const gauge = <M extends FlowMetric>(
+export const gauge = <M extends FlowMetric>(
   family: FlowFamily,
   from: FlowGauge["from"],
   fold: GaugeFold,

@@ -1,7 +1,7 @@
 import type { SocketBatch } from "../model/socket.ts";
 import { hasBytes, wasConnected } from "./flow-columns.ts";
 import type { FlowFacts } from "./flow-group.ts";
-import { groupFor, outliveExport, rowOf } from "./flow-rows.ts";
+import { groupFor, isFirstDump, outliveExport, rowOf } from "./flow-rows.ts";
 import type { EventOutcome, Flows, Group } from "./flow-state.ts";
 import { addCounters, addWhole } from "./flow-values.ts";
 import { closeFlow, freeSlot, portsOf } from "./flows.ts";
@@ -17,7 +17,7 @@ const countWhole = (flows: Flows, batch: SocketBatch, at: number, facts: FlowFac
   if (!wasConnected(batch, at)) return "ignored";
   if (batch.peerPort[at] === 0) return "erased";
   // Older than the agent, or gone before the first dump: what it counted is not known to be new.
-  if (flows.lastTime === 0) return "ignored";
+  if (isFirstDump(flows, batch, at, facts)) return "ignored";
   const verdict = facts.admit(batch, at, "event");
   if (verdict === "undecided") return "undecided";
   if (verdict === "no") return "ignored";

@@ -1,13 +1,13 @@
 import type { AttributeValue, Attributes } from "../model/columns.ts";
 import { type GroupAttribute, groupAttributeNames, type Grouping } from "../model/config.ts";
 import type { CgroupInfo, ProcessInfo } from "../model/owner.ts";
-import type { SocketBatch } from "../model/socket.ts";
+import { givenCookie, type SocketBatch } from "../model/socket.ts";
 import { addressText, isIpv4, local, networkType, peer } from "../netlink/address.ts";
 
 /** What is known beside a socket's own row. */
 export type FlowFacts = {
-  /** Local ports with a listener, now or at the last dump. */
-  readonly listening: (port: number) => boolean;
+  /** Whether the socket's local port has a listener in its network namespace, now or at the last dump. */
+  readonly listening: (batch: SocketBatch, row: number) => boolean;
   /** net.ipv4.ip_local_port_range: where the kernel takes the ports of outgoing connections from. */
   readonly ephemeral: readonly [low: number, high: number];
   /** Who holds the socket; of a connection that nobody has accepted, who listens for it. Undefined: not known. */
@@ -17,6 +17,10 @@ export type FlowFacts = {
   readonly ownerPending: (batch: SocketBatch, row: number) => boolean;
   /** The name that the configuration gives to the peer's network. */
   readonly peerNetwork: (batch: SocketBatch, row: number) => string | undefined;
+  /** What the socket's network namespace is called; undefined: not known. */
+  readonly netns: (batch: SocketBatch, row: number) => string | undefined;
+  /** As with `NetnsFacts.isUnmet`. */
+  readonly unmet: (batch: SocketBatch, row: number) => boolean;
   /** What the selection says of a socket that a dump shows, or of one that an event tells the end of. */
   readonly admit: (batch: SocketBatch, row: number, origin: "dump" | "event") => "yes" | "no" | "undecided";
 };
@@ -31,7 +35,7 @@ export type FlowGrouping = {
 
 const role = (batch: SocketBatch, row: number, facts: FlowFacts): "server" | "client" | "unknown" => {
   const port = batch.localPort[row] as number;
-  if (facts.listening(port)) return "server";
+  if (facts.listening(batch, row)) return "server";
   return port >= facts.ephemeral[0] && port <= facts.ephemeral[1] ? "client" : "unknown";
 };
 
@@ -62,7 +66,8 @@ const readers: Readonly<Record<GroupAttribute, Reader>> = {
   "sockscope.peer.prefix": peerPrefix,
   "sockscope.tcp.congestion_control": (batch, row) =>
     batch.congestionNames[batch.congestion[row] as number] || undefined,
-  "sockscope.socket.cookie": (batch, row) => batch.cookie[row],
+  "sockscope.socket.cookie": (batch, row) => givenCookie(batch.cookie[row] as number),
+  "sockscope.netns": (batch, row, facts) => facts.netns(batch, row),
   "process.pid": (batch, row, facts) => facts.process(batch, row)?.pid,
   "process.executable.name": (batch, row, facts) => facts.process(batch, row)?.executable,
   "container.id": (batch, row, facts) => facts.cgroup(batch, row)?.containerId,
@@ -118,10 +123,16 @@ const presetNeeds: Readonly<Record<Grouping, Names>> = {
   host: [],
 };
 
+/** Where several network namespaces are read, presets tell their flows apart. */
+const withNetns =
+  (choose: Chosen): Chosen =>
+  (batch, row, facts) => [...choose(batch, row, facts), "sockscope.netns"];
+
 /** The grouping of a preset or of a list of attributes; an attribute that is not known of a flow is left out. */
-export const createGrouping = (groupBy: Grouping | Names): FlowGrouping => {
+export const createGrouping = (groupBy: Grouping | Names, byNetns = false): FlowGrouping => {
   const preset = typeof groupBy === "string";
-  const choose = preset ? presets[groupBy] : always(groupBy);
+  const chosen = preset ? presets[groupBy] : always(groupBy);
+  const choose = preset && byNetns ? withNetns(chosen) : chosen;
   const needs = preset ? presetNeeds[groupBy] : groupBy;
   const uses = (...wanted: Names): boolean => wanted.some((name) => needs.includes(name));
   return {
@@ -153,7 +164,7 @@ export const groupKey = (values: Attributes): string => {
   let key = "";
   for (const name in values) {
     const value = String(values[name]);
-    key += letterOf[name] + (control.test(value) ? JSON.stringify(value) : value);
+    key += (letterOf[name] ?? "") + (control.test(value) ? JSON.stringify(value) : value);
   }
   return key;
 };

@@ -27,6 +27,10 @@ const addRow = (flows: Flows, values: Attributes, start: number, batch: SocketBa
   return row;
 };
 
+/** Whether this dump is the first that could show the socket: it may be older than the agent. */
+export const isFirstDump = (flows: Flows, batch: SocketBatch, at: number, facts: FlowFacts): boolean =>
+  flows.lastTime === 0 || facts.unmet(batch, at);
+
 const startOfGroup = (flows: Flows): number => (flows.lastTime === 0 ? flows.time : flows.lastTime);
 
 /** The row of what has none of its own. */
@@ -58,7 +62,8 @@ export const groupFor = (flows: Flows, batch: SocketBatch, at: number, facts: Fl
   group.emptySince = flows.nextSettle;
   if (flows.ownRows < options.maxGroups) {
     // A socket that is older than the agent brings a past of unknown length, a group starts with what is counted.
-    group.row = addRow(flows, values, flows.lastTime === 0 && perSocket ? 0 : startOfGroup(flows), batch, at);
+    const isPast = perSocket && isFirstDump(flows, batch, at, facts);
+    group.row = addRow(flows, values, isPast ? 0 : startOfGroup(flows), batch, at);
     group.since = flows.tick;
     flows.ownRows++;
   } else if (gone) {

@@ -1,8 +1,15 @@
 import { familyOfRank, type FlowFamily, type GroupAttribute, type Grouping, type RankBy } from "../model/config.ts";
 import type { SocketBatch } from "../model/socket.ts";
 import { tcpInfoIndex, type TcpInfoField } from "../netlink/tcp-info.ts";
-import { countersOf, type FlowCounter, type FlowGauge, type GaugeFold, gaugesOf } from "./flow-columns.ts";
-import { createGrouping } from "./flow-group.ts";
+import {
+  countersOf,
+  type FlowCounter,
+  type FlowGauge,
+  type FlowSeries,
+  type GaugeFold,
+  gaugesOf,
+} from "./flow-columns.ts";
+import { createGrouping, type FlowGrouping } from "./flow-group.ts";
 import { SeriesTable } from "./series.ts";
 
 export type FlowOptions = {
@@ -73,8 +80,7 @@ const orderOfFold: Readonly<Record<GaugeFold, number>> = { sum: 0, mean: 0, min:
  * Gauges in the order in which they are folded: those that are added up, the least, the greatest, and the queues. Each
  * row has two numbers a gauge in `folded`: what it comes to, and of how many samples.
  */
-const createGauges = (options: FlowOptions, perSocket: boolean, table: SeriesTable<"group">) => {
-  const all = gaugesOf(options.metrics, perSocket);
+const createGauges = (all: readonly FlowGauge[], table: SeriesTable<FlowSeries>) => {
   const fields = all.filter((gauge) => !isQueue(gauge)).sort((a, b) => orderOfFold[a.fold] - orderOfFold[b.fold]);
   const rows = [...fields, ...all.filter(isQueue)];
   const until = (order: number): number => fields.filter(({ fold }) => orderOfFold[fold] <= order).length;
@@ -103,8 +109,7 @@ const createGauges = (options: FlowOptions, perSocket: boolean, table: SeriesTab
 const indexesOf = (rows: readonly FlowCounter[], never: boolean): number[] =>
   rows.flatMap(({ wraps }, index) => ((wraps === 0) === never ? [index] : []));
 
-const createCounters = (options: FlowOptions, table: SeriesTable<"group">) => {
-  const rows = countersOf(options.metrics);
+const createCounters = (rows: readonly FlowCounter[], rankBy: RankBy, table: SeriesTable<FlowSeries>) => {
   return {
     count: rows.length,
     columns: rows.map(({ column }) => column(table)),
@@ -117,27 +122,41 @@ const createCounters = (options: FlowOptions, table: SeriesTable<"group">) => {
      */
     restarts: Uint16Array.from([...indexesOf(rows, true).slice(0, 2), ...indexesOf(rows, false).slice(0, 1)]),
     /** 1: part of what groups are ranked by. */
-    ranked: Uint8Array.from(rows, ({ family }) => (family === familyOfRank[options.rankBy] ? 1 : 0)),
+    ranked: Uint8Array.from(rows, ({ family }) => (family === familyOfRank[rankBy] ? 1 : 0)),
   };
 };
 
-export const createFlows = (options: FlowOptions) => {
-  const table = new SeriesTable<"group">();
+/** What tells groups apart, and what is said of them. */
+export type FlowShape = {
+  readonly grouping: FlowGrouping;
+  readonly counters: readonly FlowCounter[];
+  readonly gauges: readonly FlowGauge[];
+};
+
+/** The shape that `sockets.group_by` and `sockets.metrics` ask for. */
+const shapeOf = ({ groupBy, metrics }: FlowOptions, byNetns: boolean): FlowShape => ({
+  grouping: createGrouping(groupBy, byNetns),
+  counters: countersOf(metrics),
+  gauges: gaugesOf(metrics, groupBy === "socket"),
+});
+
+export const createFlows = (options: FlowOptions, byNetns = false, shape = shapeOf(options, byNetns)) => {
+  const table = new SeriesTable<FlowSeries>();
   const perSocket = options.groupBy === "socket";
   const columns = {
     count: table.column("sockscope.flow.count", {}),
     opened: perSocket ? -1 : table.column("sockscope.flow.opened", {}),
     closed: perSocket ? -1 : table.column("sockscope.flow.closed", {}),
   };
-  const counters = createCounters(options, table);
+  const counters = createCounters(shape.counters, options.rankBy, table);
   return {
     options,
     perSocket,
-    grouping: createGrouping(options.groupBy),
+    grouping: shape.grouping,
     table,
     columns,
     counters,
-    gauges: createGauges(options, perSocket, table),
+    gauges: createGauges(shape.gauges, table),
     /** The arrays of the counters' columns, as of the table's `generation`. */
     hot: { generation: -1, counters: [] as Float64Array[] },
     /** Rows that the flows of this batch were added to; `noRow` where none was. */
@@ -171,6 +190,8 @@ export const createFlows = (options: FlowOptions) => {
     seen: new Uint32Array(64),
     /** Local port and peer port: other ones under the same cookie are another connection. */
     ports: new Uint32Array(64),
+    /** Number of the network namespace. */
+    netns: new Uint32Array(64),
     /** 1: counted as open. 0: closed after two absences, kept for the destroy event that is still to come. */
     live: new Uint8Array(64),
     /** Dumps in which an owner that is not known yet is still asked for. */
@@ -217,6 +238,7 @@ export const growSlots = (flows: Flows): void => {
   flows.rows = grow(flows.rows, (length) => new Int32Array(length));
   flows.seen = grow(flows.seen, (length) => new Uint32Array(length));
   flows.ports = grow(flows.ports, (length) => new Uint32Array(length));
+  flows.netns = grow(flows.netns, (length) => new Uint32Array(length));
   flows.live = grow(flows.live, (length) => new Uint8Array(length));
   flows.recheck = grow(flows.recheck, (length) => new Uint8Array(length));
   flows.last = grow(flows.last, (length) => new Float64Array(length));

@@ -1,8 +1,19 @@
 import type { MetricColumns } from "../model/columns.ts";
 import { copyRow, createSocketBatch, type SocketBatch } from "../model/socket.ts";
+import { noNetnsFacts } from "../model/sources.ts";
 import type { FlowFacts } from "./flow-group.ts";
 import { rankGroups } from "./flow-rank.ts";
-import { addLive, endGroup, endLeaving, forget, groupFor, outliveExport, rowOf, zeroCounters } from "./flow-rows.ts";
+import {
+  addLive,
+  endGroup,
+  endLeaving,
+  forget,
+  groupFor,
+  isFirstDump,
+  outliveExport,
+  rowOf,
+  zeroCounters,
+} from "./flow-rows.ts";
 import { addCounters, rankRtt } from "./flow-values.ts";
 import { type Flows, type Group, growSlots, isUnexported, noRow } from "./flow-state.ts";
 
@@ -63,13 +74,13 @@ const takeOver = (flows: Flows, group: Group, batch: SocketBatch, at: number): v
 };
 
 /** Whether the socket's counters count from its birth; else from what they are now. */
-const isYounger = (flows: Flows, cookie: number): boolean =>
-  flows.lastTime > 0 && !(flows.undecidedAtStart.size > 0 && flows.undecidedAtStart.delete(cookie));
+const isYounger = (flows: Flows, cookie: number, first: boolean): boolean =>
+  !first && !(flows.undecidedAtStart.size > 0 && flows.undecidedAtStart.delete(cookie));
 
 /** Counts one more flow into its group. */
-const countOpened = (flows: Flows, group: Group, row: number): void => {
+const countOpened = (flows: Flows, group: Group, row: number, first: boolean): void => {
   addLive(flows, group, 1);
-  if (flows.lastTime === 0 || flows.perSocket) return;
+  if (first || flows.perSocket) return;
   const opened = flows.table.values(flows.columns.opened);
   opened[row] = (opened[row] as number) + 1;
 };
@@ -99,22 +110,24 @@ const openFlow = (flows: Flows, batch: SocketBatch, at: number, facts: FlowFacts
   if (slot >= flows.cookies.length) growSlots(flows);
   const cookie = batch.cookie[at] as number;
   if (cookie < 0) flows.substituted = true;
-  const younger = isYounger(flows, cookie);
+  const first = isFirstDump(flows, batch, at, facts);
+  const younger = isYounger(flows, cookie, first);
   flows.slotOfCookie.set(cookie, slot);
   flows.cookies[slot] = cookie;
   flows.groupOf[slot] = group;
   flows.rows[slot] = row;
   flows.seen[slot] = 0;
   flows.ports[slot] = portsOf(batch, at);
+  flows.netns[slot] = batch.netns[at] as number;
   flows.live[slot] = 1;
   flows.recheck[slot] = grouping.needsProcess || grouping.needsCgroup ? ownerDumps : 0;
   group.slot = slot;
-  const wholeLife = younger || (flows.perSocket && group.row >= 0 && flows.lastTime === 0);
+  const wholeLife = younger || (flows.perSocket && group.row >= 0 && first);
   for (let index = 0; index < counters.count; index++) {
     const value = batch.info[at * batch.infoStride + (counters.field[index] as number)] as number;
     flows.last[slot * counters.count + index] = wholeLife ? 0 : value;
   }
-  countOpened(flows, group, row);
+  countOpened(flows, group, row, first);
   return slot;
 };
 
@@ -149,7 +162,7 @@ const reopen = (flows: Flows, slot: number, batch: SocketBatch, at: number, fact
   flows.rows[slot] = row;
   flows.live[slot] = 1;
   group.slot = slot;
-  countOpened(flows, group, row);
+  countOpened(flows, group, row, flows.lastTime === 0);
 };
 
 /** Puts a new flow aside until its owner has been looked for; false where it cannot wait. */
@@ -173,7 +186,7 @@ const newSlot = (flows: Flows, batch: SocketBatch, at: number, facts: FlowFacts)
   if (verdict === "no") return -1;
   if (facts.ownerPending(batch, at) && wait(flows, batch, at)) return -1;
   if (verdict === "undecided") {
-    if (flows.lastTime === 0) flows.undecidedAtStart.add(cookie);
+    if (isFirstDump(flows, batch, at, facts)) flows.undecidedAtStart.add(cookie);
     return -1;
   }
   return openFlow(flows, batch, at, facts);
@@ -281,15 +294,19 @@ const trimAwaiting = (flows: Flows): void => {
   flows.awaiting = kept;
 };
 
-/** After a complete dump: closes flows, ends groups, and finishes means. Yields the number of sockets after each slice. */
-export function* settleFlows(flows: Flows): Generator<number> {
+/**
+ * After a complete dump: closes flows, ends groups, and finishes means; flows of the network namespaces `unread` are not
+ * absent. Yields the number of sockets after each slice.
+ */
+export function* settleFlows(flows: Flows, unread: ReadonlySet<number> = noNetnsFacts.unread): Generator<number> {
   flows.destroyed = undefined;
   endLeaving(flows);
   for (let slot = 0; slot < flows.slots; slot++) {
     if (slot % socketsOfSlice === socketsOfSlice - 1) yield socketsOfSlice;
     if (flows.live[slot] === 0) continue;
     // Two dumps of ticks in a row did not show it: a single one can miss a live socket.
-    if ((flows.seen[slot] as number) < flows.settledDump) closeFlow(flows, slot, flows.hasEvents);
+    if ((flows.seen[slot] as number) >= flows.settledDump || unread.has(flows.netns[slot] as number)) continue;
+    closeFlow(flows, slot, flows.hasEvents);
   }
   flows.settledDump = flows.dump;
   trimAwaiting(flows);

@@ -1,7 +1,11 @@
+import type { SocketBatch } from "../model/socket.ts";
+import type { NetnsFacts } from "../model/sources.ts";
+
 /** A socket whose drops are added to a series, as its last dump showed it. */
 export type KnownSocket = {
   /** The series that it counts for. */
   readonly row: number;
+  readonly netns: number;
   drops: number;
   /** The tick of its last dump. */
   seen: number;
@@ -14,9 +18,16 @@ export type KnownSockets = {
   time: number;
   lastTime: number;
   readonly sockets: Map<number, KnownSocket>;
+  readonly netns: NetnsFacts;
 };
 
-export const createKnownSockets = (): KnownSockets => ({ tick: 0, time: 0, lastTime: 0, sockets: new Map() });
+export const createKnownSockets = (netns: NetnsFacts): KnownSockets => ({
+  tick: 0,
+  time: 0,
+  lastTime: 0,
+  sockets: new Map(),
+  netns,
+});
 
 /** Starts a tick at `time` (Unix ms). */
 export const beginKnown = (known: KnownSockets, time: number): void => {
@@ -28,19 +39,22 @@ export const beginKnown = (known: KnownSockets, time: number): void => {
 export const startOfNew = ({ time, lastTime }: KnownSockets): number => (lastTime === 0 ? time : lastTime);
 
 /**
- * The socket of a cookie; undefined where this dump has shown it before. One that is met for the first time joins the
- * series of `rowOf`; what it dropped before the first dump of all counts for nothing.
+ * The socket of a row; undefined where this dump has shown its cookie before. One that is met for the first time joins the
+ * series of `rowOf`; what it dropped before the first dump that could show it counts for nothing.
  */
 export const meetSocket = (
   known: KnownSockets,
-  cookie: number,
-  drops: number,
+  batch: SocketBatch,
+  at: number,
   rowOf: () => number,
 ): KnownSocket | undefined => {
+  const cookie = batch.cookie[at] as number;
   let socket = known.sockets.get(cookie);
   if (socket?.seen === known.tick) return undefined;
   if (socket === undefined) {
-    socket = { row: rowOf(), drops: known.lastTime === 0 ? drops : 0, seen: 0 };
+    const netns = batch.netns[at] as number;
+    const isPast = known.lastTime === 0 || known.netns.isUnmet(netns);
+    socket = { row: rowOf(), netns, drops: isPast ? (batch.drops[at] as number) : 0, seen: 0 };
     known.sockets.set(cookie, socket);
   }
   socket.seen = known.tick;
@@ -57,7 +71,7 @@ export const takeDrops = (socket: KnownSocket, drops: number): number => {
 /** After a complete dump: `closed` is called with the series of each socket that is gone. Two absences close one, as with flows. */
 export const settleKnown = (known: KnownSockets, closed: (row: number) => void): void => {
   for (const [cookie, socket] of known.sockets) {
-    if (known.tick - socket.seen < 2) continue;
+    if (known.tick - socket.seen < 2 || known.netns.unread.has(socket.netns)) continue;
     known.sockets.delete(cookie);
     closed(socket.row);
   }

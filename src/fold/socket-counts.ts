@@ -1,6 +1,7 @@
 import type { socketStates, socketTypes } from "../metrics/catalogue.ts";
 import { type Attributes, attributeSet, type MetricColumns } from "../model/columns.ts";
 import { protocolIndex, type SocketBatch, type SocketProtocol, socketProtocols } from "../model/socket.ts";
+import { noNetnsFacts } from "../model/sources.ts";
 import * as k from "../netlink/constants.ts";
 import { sctpStates } from "../netlink/inet-others.ts";
 import {
@@ -100,7 +101,7 @@ type Family = {
 /** Sockets of the protocols that are counted by type and state. */
 export type SocketCounts = ReturnType<typeof createSocketCounts>;
 
-export const createSocketCounts = (protocols: readonly SocketProtocol[]) => {
+export const createSocketCounts = (protocols: readonly SocketProtocol[], netns = noNetnsFacts) => {
   const table = new SeriesTable<"family">();
   return {
     table,
@@ -112,7 +113,7 @@ export const createSocketCounts = (protocols: readonly SocketProtocol[]) => {
           protocolIndex[protocol],
           {
             protocol,
-            known: createKnownSockets(),
+            known: createKnownSockets(netns),
             cookies: new Set(),
             counts: new Map(),
             rows: new Map(),
@@ -191,7 +192,7 @@ export const countSocket = (counts: SocketCounts, batch: SocketBatch, at: number
   const drops = batch.drops[at] as number;
   if (Number.isNaN(drops)) return;
   // The series of drops is that of the type: families that drop have no states.
-  const socket = meetSocket(family.known, cookie, drops, () =>
+  const socket = meetSocket(family.known, batch, at, () =>
     rowOf(counts, family, batch.type[at] as number, batch.state[at] as number),
   );
   if (socket === undefined) return;

@@ -1,5 +1,5 @@
 import { SourceError } from "../model/errors.ts";
-import { createSocketBatch } from "../model/socket.ts";
+import { createSocketBatch, type SocketBatch } from "../model/socket.ts";
 import type { DestroyEvents } from "../model/sources.ts";
 import {
   AF_NETLINK,
@@ -7,13 +7,13 @@ import {
   SKNLGRP_INET6_TCP_DESTROY,
   SKNLGRP_INET_TCP_DESTROY,
 } from "../netlink/constants.ts";
-import { createReceiveBuffer, decodeReceive, type DecodeMessage } from "../netlink/message.ts";
+import { decodeReceive, type DecodeMessage } from "../netlink/message.ts";
 import { tcpInfoStride } from "../netlink/tcp-info.ts";
+import { createNetnsReceiver, createReceiver } from "./event-receive.ts";
 import type { Libc } from "./libc.ts";
 
 const SOCK_RAW = 3;
 const SOCK_CLOEXEC = 0o2000000;
-const MSG_DONTWAIT = 0x40;
 const EINTR = 4;
 const EAGAIN = 11;
 const ENOBUFS = 105;
@@ -25,6 +25,7 @@ const SK_MEMINFO_RCVBUF = 1;
 const SK_MEMINFO_DROPS = 8;
 const SOL_NETLINK = 270;
 const NETLINK_ADD_MEMBERSHIP = 1;
+const NETLINK_LISTEN_ALL_NSID = 8;
 
 /**
  * Bytes asked for; the kernel doubles them and charges 1,280 for each event, so that a second's closing of 50,000
@@ -33,25 +34,37 @@ const NETLINK_ADD_MEMBERSHIP = 1;
 const receiveBufferBytes = 32 * 1024 * 1024;
 /** What the kernel charges an event of TCP, which is 380 bytes long. */
 const chargeOfEvent = 1_280;
-/** An event of TCP is 380 bytes. */
-const eventBytes = 4096;
 const rowsOfBatch = 256;
+
+/** What the events of other network namespaces are to their receiver. */
+export type EventsOfNetns = {
+  /** Said once, before the first event: why there are none; undefined: there are. Needs CAP_NET_BROADCAST. */
+  readonly heard: (refusal: string | undefined) => void;
+  /** Marks rows as those of the namespace with this id, undefined for the agent's own; false: they are not wanted. */
+  readonly mark: (batch: SocketBatch, from: number, id: number | undefined) => boolean;
+};
+
+export type EventOptions = {
+  readonly bufferBytes?: number;
+  /** Undefined: the agent's own namespace is the only one. */
+  readonly netns?: EventsOfNetns | undefined;
+};
 
 /**
  * Subscribes to the destruction of TCP sockets (NETLINK_SOCK_DIAG, SKNLGRP_INET_TCP_DESTROY and its twin for IPv6),
- * which needs no privilege. Throws `SourceError` where the kernel or the sandbox refuses.
+ * which needs no privilege. With `netns` those of other network namespaces come, too, of all that have an id in this one.
+ * Throws `SourceError` where the kernel or the sandbox refuses.
  */
 export const subscribeDestroyEvents = (
   libc: Libc,
   decode: DecodeMessage,
-  bufferBytes = receiveBufferBytes,
+  { bufferBytes = receiveBufferBytes, netns }: EventOptions = {},
 ): DestroyEvents => {
   const c = {
     socket: libc.func("int socket(int domain, int type, int protocol)"),
     bind: libc.func("int bind(int fd, const void *address, uint32_t size)"),
     setsockopt: libc.func("int setsockopt(int fd, int level, int name, const void *value, uint32_t size)"),
     getsockopt: libc.func("int getsockopt(int fd, int level, int name, void *value, void *size)"),
-    recv: libc.func("intptr_t recv(int fd, void *data, size_t size, int flags)"),
     close: libc.func("int close(int fd)"),
   };
   const fd = c.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG) as number;
@@ -68,10 +81,14 @@ export const subscribeDestroyEvents = (
   check("bind()", c.bind(fd, Uint16Array.of(AF_NETLINK, 0, 0, 0, 0, 0), 12));
   if (Number(option(SOL_SOCKET, SO_RCVBUFFORCE, bufferBytes)) < 0)
     check("SO_RCVBUF", option(SOL_SOCKET, SO_RCVBUF, bufferBytes));
+  if (netns !== undefined) {
+    const refused = Number(option(SOL_NETLINK, NETLINK_LISTEN_ALL_NSID, 1)) < 0;
+    netns.heard(refused ? `NETLINK_LISTEN_ALL_NSID failed: ${libc.errnoName(libc.errno())}` : undefined);
+  }
   for (const group of [SKNLGRP_INET_TCP_DESTROY, SKNLGRP_INET6_TCP_DESTROY])
     check("NETLINK_ADD_MEMBERSHIP", option(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group));
 
-  const buffer = createReceiveBuffer(eventBytes);
+  const receiver = netns === undefined ? createReceiver(libc) : createNetnsReceiver(libc);
   const batch = createSocketBatch(rowsOfBatch, tcpInfoStride);
   const memory = new Uint32Array(9);
   const memorySize = Uint32Array.of(memory.byteLength);
@@ -85,9 +102,11 @@ export const subscribeDestroyEvents = (
   /** One event into the batch; false when there is none to be had now. */
   const receive = (): boolean => {
     for (;;) {
-      const length = Number(c.recv(fd, buffer.bytes, eventBytes, MSG_DONTWAIT));
+      const length = receiver.receive(fd);
       if (length >= 0) {
-        decodeReceive(buffer, length, 0, decode, batch);
+        const before = batch.length;
+        decodeReceive(receiver.buffer, length, 0, decode, batch);
+        if (netns?.mark(batch, before, receiver.netnsId()) === false) batch.length = before;
         return true;
       }
       const errno = libc.errno();

@@ -28,6 +28,13 @@ const receivesOfSlice = 8;
 /** 8 receives of inet sockets have room, and at least 4 of unix sockets. */
 const rowsOfBatch = 4 * rowsOfReceive;
 
+export type SockDiagOptions = {
+  /** Calls what opens the socket, where that is to happen in another network namespace. */
+  readonly within?: (open: () => void) => void;
+  /** Asked before each dump: whether the protocol has no more sockets than those that dumps have given so far. */
+  readonly isEnough?: (protocol: SocketProtocol, sockets: number) => boolean;
+};
+
 export type SockDiag = { readonly read: ReadSockets; readonly close: () => void };
 
 /** What a dump has given so far cannot be trusted; one on a new socket may be whole. */
@@ -38,7 +45,11 @@ class FaultyDump extends Error {}
  * sockets of at most 8 receives, all of one protocol. The dumps of a protocol are made once more where one is faulty.
  * `read` throws `SourceError` where that is of no use, where the kernel refuses, or the sandbox has no such socket.
  */
-export const createSockDiag = (libc: Libc, requests: readonly DumpRequest[]): SockDiag => {
+export const createSockDiag = (
+  libc: Libc,
+  requests: readonly DumpRequest[],
+  { within = (open) => open(), isEnough = () => false }: SockDiagOptions = {},
+): SockDiag => {
   const c = {
     socket: libc.func("int socket(int domain, int type, int protocol)"),
     send: libc.func("intptr_t send(int fd, const void *data, size_t size, int flags)"),
@@ -51,10 +62,11 @@ export const createSockDiag = (libc: Libc, requests: readonly DumpRequest[]): So
   };
 
   let fd = -1;
-  const open = (): void => {
-    fd = c.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG) as number;
-    if (fd < 0) throw failed("socket()", libc.errno());
-  };
+  const open = (): void =>
+    within(() => {
+      fd = c.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG) as number;
+      if (fd < 0) throw failed("socket()", libc.errno());
+    });
   const close = (): void => {
     if (fd >= 0) c.close(fd);
     fd = -1;
@@ -63,6 +75,8 @@ export const createSockDiag = (libc: Libc, requests: readonly DumpRequest[]): So
   const buffer = createReceiveBuffer(receiveBytes);
   const batch = createSocketBatch(rowsOfBatch, tcpInfoStride);
   let seq = 0;
+  /** Sockets of the protocol that is being read. */
+  let given = 0;
 
   /** Bytes received. The kernel fills a dump inside send and recv, so that there is nothing to wait for but a full receive queue. */
   const receive = async (signal: AbortSignal): Promise<number> => {
@@ -93,9 +107,11 @@ export const createSockDiag = (libc: Libc, requests: readonly DumpRequest[]): So
         if (!result.done) continue;
         if (result.errno === EBUSY) throw new FaultyDump("EBUSY");
         if (result.errno !== 0 && !isLacking(request.protocol, result.errno)) throw failed("a dump", result.errno);
+        given += batch.length;
         if (batch.length > 0) yield batch;
         return result.errno === 0;
       }
+      given += batch.length;
       yield batch;
       await setImmediate();
       signal.throwIfAborted();
@@ -109,9 +125,11 @@ export const createSockDiag = (libc: Libc, requests: readonly DumpRequest[]): So
     report: DumpReport,
   ): AsyncGenerator<SocketBatch, boolean> {
     let answered = false;
-    if (fd < 0) open();
+    given = 0;
     for (const request of dumps) {
       signal.throwIfAborted();
+      if (isEnough(request.protocol, given)) return true;
+      if (fd < 0) open();
       if (yield* dump(request, signal, report)) answered = true;
     }
     return answered;

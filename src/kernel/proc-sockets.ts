@@ -17,7 +17,7 @@ const isProcProtocol = (protocol: string): protocol is ProcProtocol => Object.ha
  * struct tcp_info. Each read of the kernel's few KiB is a turn of the event loop.
  */
 export const createProcSockets =
-  (proc: string): SocketBackend =>
+  (proc: string, connectedUdp = false): SocketBackend =>
   (protocols) => {
     const batch = createSocketBatch(rowsOfBatch, tcpInfoStride);
 
@@ -66,7 +66,7 @@ export const createProcSockets =
           for (const file of files) {
             signal.throwIfAborted();
             const path = `${proc}/net/${file}`;
-            if (yield* readFile(path, readLine, wantedStates(protocol), signal, report)) found = true;
+            if (yield* readFile(path, readLine, wantedStates(protocol, connectedUdp), signal, report)) found = true;
             if (batch.length > 0) yield batch;
             batch.length = 0;
           }

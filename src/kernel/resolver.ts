@@ -95,7 +95,11 @@ const createThreadEngine = (
   // minute where name servers are dead. _exit(2) waits for nothing; by this event Node has nothing left to do.
   const exitWithoutJoin = libc.func("void _exit(int status)");
   const onProcessExit = (code: number): void => {
-    if (running() > 0) exitWithoutJoin(code);
+    if (running() === 0) return;
+    // Those behind this one, an application's say, would not get their turn.
+    const listeners = process.listeners("exit");
+    for (const behind of listeners.slice(listeners.indexOf(onProcessExit) + 1)) behind.call(process, code);
+    exitWithoutJoin(Number(process.exitCode ?? code));
   };
   process.on("exit", onProcessExit);
 

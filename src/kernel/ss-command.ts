@@ -57,6 +57,8 @@ export type SsOptions = {
   readonly readFile: ReadProcFile;
   /** As in the variable PATH; relative folders do not count. The system's folders come after it. */
   readonly path: string;
+  /** Connected UDP sockets too. */
+  readonly connectedUdp?: boolean;
   /** How much one run may print. */
   readonly maxBytes?: number;
 };
@@ -135,7 +137,8 @@ type Found = { rows: number; skipped: number; fromProc: boolean };
  * Reads sockets from the text that ss(8) prints, one run a protocol. The pipes of that run are four unix sockets, which
  * ss sees as well.
  */
-export const createSsCommand = ({ proc, readFile, path, maxBytes = 268_435_456 }: SsOptions): SocketBackend => {
+export const createSsCommand = (options: SsOptions): SocketBackend => {
+  const { proc, readFile, path, connectedUdp, maxBytes = 268_435_456 } = options;
   let known: { readonly file: string; readonly format: SsFormat } | undefined;
 
   const find = async (signal: AbortSignal) => {
@@ -170,7 +173,7 @@ export const createSsCommand = ({ proc, readFile, path, maxBytes = 268_435_456 }
       report: DumpReport,
     ): AsyncGenerator<SocketBatch> {
       const words = [...common, ...protocolArguments[protocol]];
-      const reading: SsReading = { protocol, states: wantedStates(protocol), format, memory: true };
+      const reading: SsReading = { protocol, states: wantedStates(protocol, connectedUdp), format, memory: true };
       const records = createSsRecords();
       const found: Found = { rows: 0, skipped: 0, fromProc: false };
       const { text, ended } = startSs(file, words, signal, maxBytes);

@@ -3,6 +3,7 @@ import { connectionStates } from "../model/connection-state.ts";
 import type { Grouping } from "../model/config.ts";
 import { agentErrors, outcomes, phases, targetErrors } from "../model/outcome.ts";
 import { probeTypes } from "../model/target.ts";
+import { compatAttributes, compatMetrics, compatSeries } from "./compat.ts";
 
 /** The states of the sockets that are counted: beside TCP's, those of an SCTP association, and what has no name here. */
 export const socketStates = [
@@ -19,7 +20,7 @@ export const socketStates = [
 /** SOCK_x. */
 export const socketTypes = ["stream", "dgram", "raw", "seqpacket", "other"] as const;
 
-type AttributeRow =
+export type AttributeRow =
   | { readonly type: "string"; readonly values?: readonly string[]; readonly description: string }
   | { readonly type: "int" | "boolean"; readonly description: string };
 
@@ -29,7 +30,13 @@ export const attributes = {
   "error.type": {
     type: "string",
     values: [...new Set([...targetErrors, ...agentErrors])],
-    description: "Why, from errno and codes.",
+    description:
+      "Why, from errno and codes. Of otel.sdk.exporter.* an HTTP status, a code of the system, of TLS or of the HTTP client, timeout, or the reason of a drop.",
+  },
+  "http.response.status_code": { type: "int", description: "The status that a request was answered with." },
+  "rpc.response.status_code": {
+    type: "string",
+    description: "The name of the gRPC status that a request was answered with.",
   },
   "k8s.pod.uid": { type: "string", description: "The UID of the pod; of a static pod, the hash in its stead." },
   "network.connection.state": {
@@ -70,13 +77,25 @@ export const attributes = {
     type: "int",
     description: "The process that holds the socket; the lowest pid where several do.",
   },
-  "server.address": { type: "string", description: "The target's host as configured, or the path of a unix socket." },
-  "server.port": { type: "int", description: "The target's port." },
+  "server.address": {
+    type: "string",
+    description: "The host of a target or a destination as configured, or the path of a unix socket.",
+  },
+  "server.port": { type: "int", description: "The port of a target or a destination." },
   "sockscope.agent.source": {
     type: "string",
-    values: ["sockets", "sockstat", "events", "cgroups", "processes", "all_processes"],
+    values: [
+      "sockets",
+      "sockstat",
+      "events",
+      "cgroups",
+      "processes",
+      "all_processes",
+      "namespaces",
+      "namespace_events",
+    ],
     description:
-      "What the agent reads or asks. events: the end of TCP sockets; cgroups: the names of the host's cgroups; processes: the files of its own user's processes; all_processes: those of every process.",
+      "What the agent reads or asks. events: the end of TCP sockets; namespaces: the sockets of other network namespaces; namespace_events: the end of theirs; cgroups: the names of the host's cgroups; processes: the files of its own user's processes; all_processes: those of every process.",
   },
   "sockscope.destination": {
     type: "string",
@@ -99,6 +118,17 @@ export const attributes = {
     values: ["server", "client", "unknown"],
     description: "server: accepted by a listener of this host; client: opened to the peer.",
   },
+  "sockscope.memory.threshold": {
+    type: "string",
+    values: ["low", "pressure", "max"],
+    description:
+      "Below low the kernel does not care, above pressure it keeps buffers small, above max it gives no memory.",
+  },
+  "sockscope.netns": {
+    type: "string",
+    description:
+      "The network namespace, where several are read or it is asked for: its name in /run/netns, or else the number of its inode, as lsns(8) shows it.",
+  },
   "sockscope.peer.network": { type: "string", description: "The network of the peer, by its name under `networks`." },
   "sockscope.peer.prefix": { type: "string", description: "The /24 (IPv4) or /56 (IPv6) of the peer." },
   "sockscope.probe.name": { type: "string", description: "The target's name." },
@@ -111,8 +141,8 @@ export const attributes = {
   "sockscope.probe.type": { type: "string", values: probeTypes, description: "The kind of probe." },
   "sockscope.series": {
     type: "string",
-    values: ["groups", "listeners", "udp_ports"],
-    description: "A set of series with a budget.",
+    values: ["groups", "listeners", "udp_ports", "telegraf", "ss_exporter"],
+    description: "A set of series with a budget; the last two with `compat`.",
   },
   "sockscope.socket.cookie": { type: "int", description: "The kernel's number of the socket." },
   "sockscope.socket.type": { type: "string", values: socketTypes, description: "The type of socket, SOCK_x." },
@@ -123,6 +153,7 @@ export const attributes = {
   },
   "sockscope.systemd.unit": { type: "string", description: "The systemd unit, spelled as systemctl takes it." },
   "sockscope.tcp.congestion_control": { type: "string", description: "The congestion control algorithm." },
+  ...compatAttributes,
 } as const satisfies Record<string, AttributeRow>;
 
 export type AttributeName = keyof typeof attributes;
@@ -139,7 +170,15 @@ type ValueOf<A extends AttributeName> = (typeof attributes)[A] extends { readonl
  * What a series of the producer is one of; its attributes come with the series.
  * The metric's `own` attributes come on top of them.
  */
-export type SeriesKind = "target" | "group" | "listener" | "udp_port" | "family" | "none";
+export type SeriesKind =
+  | "target"
+  | "group"
+  | "listener"
+  | "udp_port"
+  | "family"
+  | keyof typeof compatSeries
+  | "namespace"
+  | "none";
 
 export const seriesAttributes = {
   target: [
@@ -152,9 +191,11 @@ export const seriesAttributes = {
     "network.peer.address",
   ],
   group: [],
-  listener: ["network.transport", "network.type", "network.local.address", "network.local.port"],
-  udp_port: ["network.transport", "network.type", "network.local.address", "network.local.port"],
+  listener: ["network.transport", "network.type", "network.local.address", "network.local.port", "sockscope.netns"],
+  udp_port: ["network.transport", "network.type", "network.local.address", "network.local.port", "sockscope.netns"],
   family: ["network.transport", "network.protocol.name", "sockscope.socket.type", "network.connection.state"],
+  ...compatSeries,
+  namespace: ["sockscope.netns"],
   none: [],
 } as const satisfies Record<SeriesKind, readonly AttributeName[]>;
 
@@ -182,9 +223,12 @@ export const groupAttributes = {
   host: ["network.transport"],
 } as const satisfies Record<Grouping, readonly AttributeName[]>;
 
-type Row = {
-  /** `sdk`: an instrument of the MeterProvider, for series that live as long as the process. `producer`: columns, for series that can end. */
-  readonly carrier: "sdk" | "producer";
+export type Row = {
+  /**
+   * `sdk`: an instrument of the MeterProvider, for series that live as long as the process. `producer`: columns, for
+   * series that can end. `either`: the one, or the other where there are several network namespaces.
+   */
+  readonly carrier: "sdk" | "producer" | "either";
   readonly kind: InstrumentKind;
   readonly unit: string;
   readonly value: "int" | "double";
@@ -192,8 +236,12 @@ type Row = {
   /** The metric's own attributes: all of them are on every point, `optional` ones on some. */
   readonly own: readonly AttributeName[];
   readonly optional?: readonly AttributeName[];
+  /** Those of them that have other values than the table of attributes lists. */
+  readonly unlisted?: readonly AttributeName[];
   /** Explicit histogram bounds in the metric's unit; those of `sockscope.tcp.rtt` come from the configuration. */
   readonly bounds?: readonly number[];
+  /** Its name on the Prometheus page is its own, to which nothing is appended. */
+  readonly verbatim?: true;
   readonly description: string;
 };
 
@@ -201,6 +249,8 @@ const durationBounds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.
 const packetBounds = [
   0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5,
 ] as const;
+
+const exporterAttributes = ["otel.component.name", "otel.component.type", "server.address", "server.port"] as const;
 
 /** THE table: what sockscope exports. docs/METRICS.md is generated from it, and a point that does not fit it does not compile. */
 export const catalogue = {
@@ -377,11 +427,11 @@ export const catalogue = {
     description: "Start of a run minus its planned start.",
   },
   "system.network.connection.count": {
-    carrier: "sdk",
+    carrier: "either",
     kind: "updowncounter",
     unit: "{connection}",
     value: "int",
-    series: "none",
+    series: "namespace",
     own: ["network.transport", "network.connection.state"],
     optional: ["network.type"],
     description:
@@ -682,23 +732,23 @@ export const catalogue = {
     description: "What packet and netlink sockets dropped for want of room in their buffers (SK_MEMINFO_DROPS).",
   },
   "sockscope.sockstat.used": {
-    carrier: "sdk",
+    carrier: "either",
     kind: "updowncounter",
     unit: "{socket}",
     value: "int",
-    series: "none",
+    series: "namespace",
     own: [],
-    description: "Sockets of all families, in this network namespace.",
+    description: "Sockets of all families, in the network namespace.",
   },
   "sockscope.sockstat.in_use": {
-    carrier: "sdk",
+    carrier: "either",
     kind: "updowncounter",
     unit: "{socket}",
     value: "int",
-    series: "none",
+    series: "namespace",
     own: ["network.type"],
     optional: ["network.transport", "network.protocol.name"],
-    description: "Sockets in use, in this network namespace. TCP: not only established ones.",
+    description: "Sockets in use, in the network namespace. TCP: not only established ones.",
   },
   "sockscope.sockstat.orphan": {
     carrier: "sdk",
@@ -710,13 +760,13 @@ export const catalogue = {
     description: "TCP sockets without a file, of the whole kernel.",
   },
   "sockscope.sockstat.time_wait": {
-    carrier: "sdk",
+    carrier: "either",
     kind: "updowncounter",
     unit: "{socket}",
     value: "int",
-    series: "none",
+    series: "namespace",
     own: ["network.transport"],
-    description: "TCP sockets in TIME_WAIT, in this network namespace.",
+    description: "TCP sockets in TIME_WAIT, in the network namespace.",
   },
   "sockscope.sockstat.allocated": {
     carrier: "sdk",
@@ -737,6 +787,35 @@ export const catalogue = {
     optional: ["network.transport", "network.protocol.name", "network.type"],
     description:
       "Buffer memory: TCP and UDP of the whole kernel, in whole pages; fragments (with network.type) of this network namespace.",
+  },
+  "sockscope.sockstat.memory.limit": {
+    carrier: "sdk",
+    kind: "updowncounter",
+    unit: "By",
+    value: "int",
+    series: "none",
+    own: ["network.transport", "sockscope.memory.threshold"],
+    description:
+      "What the buffer memory of TCP and UDP is held against (tcp_mem, udp_mem). The kernel shows it in its first network namespace only.",
+  },
+  "sockscope.sockstat.orphan.limit": {
+    carrier: "sdk",
+    kind: "updowncounter",
+    unit: "{socket}",
+    value: "int",
+    series: "none",
+    own: ["network.transport"],
+    description:
+      "Orphans beyond it are reset (tcp_max_orphans). The kernel shows it in its first network namespace only.",
+  },
+  "sockscope.sockstat.time_wait.limit": {
+    carrier: "sdk",
+    kind: "updowncounter",
+    unit: "{socket}",
+    value: "int",
+    series: "none",
+    own: ["network.transport"],
+    description: "Sockets beyond it skip TIME_WAIT (tcp_max_tw_buckets), in this network namespace.",
   },
   "sockscope.agent.dump.duration": {
     carrier: "sdk",
@@ -819,6 +898,15 @@ export const catalogue = {
     own: ["sockscope.series"],
     description: "Sockets of the last collection that are in the overflow series.",
   },
+  "sockscope.agent.namespaces": {
+    carrier: "sdk",
+    kind: "updowncounter",
+    unit: "{namespace}",
+    value: "int",
+    series: "none",
+    own: [],
+    description: "Network namespaces whose sockets are read, the agent's own among them; where others are asked for.",
+  },
   "sockscope.agent.capability": {
     carrier: "sdk",
     kind: "updowncounter",
@@ -865,6 +953,47 @@ export const catalogue = {
     own: ["sockscope.destination", "sockscope.drop.reason"],
     description: "Data points that were given up.",
   },
+  "sockscope.agent.export.retries": {
+    carrier: "sdk",
+    kind: "counter",
+    unit: "{request}",
+    value: "int",
+    series: "none",
+    own: ["sockscope.destination"],
+    description: "Requests that were sent once more after an attempt that failed.",
+  },
+  "otel.sdk.exporter.metric_data_point.exported": {
+    carrier: "sdk",
+    kind: "counter",
+    unit: "{data_point}",
+    value: "int",
+    series: "none",
+    own: exporterAttributes,
+    optional: ["error.type"],
+    unlisted: ["error.type"],
+    description: "Data points that a destination took, or, with error.type, that were given up.",
+  },
+  "otel.sdk.exporter.metric_data_point.inflight": {
+    carrier: "sdk",
+    kind: "updowncounter",
+    unit: "{data_point}",
+    value: "int",
+    series: "none",
+    own: exporterAttributes,
+    description: "Data points that wait or are under way.",
+  },
+  "otel.sdk.exporter.operation.duration": {
+    carrier: "sdk",
+    kind: "histogram",
+    unit: "s",
+    value: "double",
+    series: "none",
+    own: exporterAttributes,
+    optional: ["error.type", "http.response.status_code", "rpc.response.status_code"],
+    unlisted: ["error.type"],
+    bounds: durationBounds,
+    description: "Attempts to deliver a request, each by itself, until the whole answer was there.",
+  },
   "otel.sdk.metric_reader.collection.duration": {
     carrier: "sdk",
     kind: "histogram",
@@ -876,12 +1005,13 @@ export const catalogue = {
     bounds: [],
     description: "Collections of the SDK's reader; the SDK records it itself, without buckets.",
   },
+  ...compatMetrics,
 } as const satisfies Record<string, Row>;
 
 type Catalogue = typeof catalogue;
 export type MetricName = keyof Catalogue;
-export type ProducerMetric = { [M in MetricName]: Catalogue[M]["carrier"] extends "producer" ? M : never }[MetricName];
-export type SdkMetric = Exclude<MetricName, ProducerMetric>;
+export type ProducerMetric = { [M in MetricName]: Catalogue[M]["carrier"] extends "sdk" ? never : M }[MetricName];
+export type SdkMetric = { [M in MetricName]: Catalogue[M]["carrier"] extends "producer" ? never : M }[MetricName];
 export type SdkMetricOf<K extends InstrumentKind> = {
   [M in SdkMetric]: Catalogue[M]["kind"] extends K ? M : never;
 }[SdkMetric];
@@ -895,12 +1025,21 @@ type OptionalOf<M extends MetricName> = Catalogue[M] extends {
   ? A
   : never;
 
+type ValueIn<M extends MetricName, A extends AttributeName> = Catalogue[M] extends {
+  readonly unlisted: readonly (infer U)[];
+}
+  ? A extends U
+    ? string
+    : ValueOf<A>
+  : ValueOf<A>;
+
 /** The metric's own attributes: required ones all there, optional ones allowed, others refused. */
-export type OwnAttributes<M extends MetricName> = { readonly [A in Catalogue[M]["own"][number]]: ValueOf<A> } & {
-  readonly [A in OptionalOf<M>]?: ValueOf<A>;
+export type OwnAttributes<M extends MetricName> = { readonly [A in Catalogue[M]["own"][number]]: ValueIn<M, A> } & {
+  readonly [A in OptionalOf<M>]?: ValueIn<M, A>;
 };
 
 export const descriptorOf = (name: MetricName): MetricDescriptor => {
-  const { description, unit, kind, value } = catalogue[name];
-  return { name, description, unit, kind, value };
+  const row: Row = catalogue[name];
+  const { description, unit, kind, value } = row;
+  return { name, description, unit, kind, value, ...(row.verbatim === true ? { verbatim: true } : {}) };
 };

@@ -22,6 +22,32 @@ const areas: Readonly<Record<string, readonly string[]>> = {
   ],
   Host: ["sockscope.sockstat."],
   Agent: ["sockscope.agent.", "otel.sdk."],
+  "Other tools' series": ["tcp.", "udp.", "socketstat_", "tcp_", "sockstat.", "connection_status_"],
+};
+
+/** What an area says before its metrics. */
+const introductions: Readonly<Record<string, string>> = {
+  "Other tools' series": `With \`compat\` sockscope adds series under the names of other tools, beside its own and from the same records. On the
+page these have their documented names, in which dots become underscores and to which nothing is appended; OpenMetrics
+knows no counter without \`_total\` and has those as \`unknown\`. By OTLP they have the names and units below; a receiver
+that translates them for Prometheus may append a unit or \`_total\`. A reading that is not there is absent: none of them
+writes 0 for it, as some of the tools do.
+
+- **datakit**: response times are integers of microseconds. The target's own attributes are tags; the documented ones win
+  over them. Targets of the same tags share a series, which says what the last run said.
+- **telegraf**: sockets in the states that \`ss -in --PROTO\` shows: all but LISTEN, CLOSE, TIME-WAIT and SYN-RECV of tcp,
+  dccp, sctp and unix, connected ones of udp and raw, all of packet. Telegraf's fields have no type, and are gauges as its
+  OpenTelemetry output has them; the field \`state\` is a label, as with its \`string_as_label\`. What ss leaves out since
+  it is 0 is 0 here. Sockets that ss shows alike are one series with their sums. With \`sockets.source\` ss or proc the
+  names of devices and the inodes of unix peers are not known.
+- **ss_exporter**: flows are TCP sockets that reached ESTABLISHED, of IPv6 too. With \`pid_condensed\` flows that share a
+  label are folded: counters add up what each flow counts while it lives, and never fall. Where several processes hold a
+  socket, the lowest pid counts.
+- **sockstat**: mem is in KB of 1024 bytes.
+- **connection_status**: the labels are what the target's \`compat\` says, else what it is.
+
+The series of telegraf and ss_exporter have a budget each (\`sockets.max_groups\`), and one with \`otel.metric.overflow\` =
+true for what does not fit.`,
 };
 
 const instruments = {
@@ -38,6 +64,11 @@ const seriesNames: Readonly<Record<Exclude<SeriesKind, "none">, string>> = {
   listener: "listener",
   udp_port: "UDP port",
   family: "family of sockets",
+  datakit: "datakit target",
+  telegraf: "telegraf socket",
+  ss_exporter: "ss_exporter flow",
+  connection_status: "connection_status target",
+  namespace: "network namespace",
 };
 
 const metricNames = Object.keys(catalogue).filter((name): name is MetricName => name in catalogue);
@@ -58,7 +89,8 @@ type Metric = {
 };
 
 const metricOf = (name: MetricName): Metric => {
-  const { unit, kind, value, description } = descriptorOf(name);
+  const descriptor = descriptorOf(name);
+  const { unit, kind, value, description } = descriptor;
   const row = catalogue[name];
   return {
     name,
@@ -66,9 +98,9 @@ const metricOf = (name: MetricName): Metric => {
     unit,
     value,
     description,
-    prometheus: prometheusName({ name, unit, kind }).sample,
+    prometheus: prometheusName(descriptor).sample,
     series: row.series,
-    canEnd: row.series !== "none",
+    canEnd: row.series !== "none" || descriptor.verbatim === true,
     own: row.own,
     optional: "optional" in row ? row.optional : [],
     bounds: "bounds" in row ? row.bounds : undefined,
@@ -118,7 +150,7 @@ const renderMetric = (metric: Metric): string =>
   [
     `### ${metric.name}\n`,
     `${metric.description}\n`,
-    `- ${instruments[metric.instrument]}, unit ${code(metric.unit)}, ${metric.value}${metric.canEnd ? "; its series can end" : ""}`,
+    `- ${instruments[metric.instrument]}, ${metric.unit === "" ? "without a unit" : `unit ${code(metric.unit)}`}, ${metric.value}${metric.canEnd ? "; its series can end" : ""}`,
     `- Attributes: ${attributesLine(metric)}`,
     ...boundsLine(metric),
     `- Prometheus: ${prometheusLine(metric)}`,
@@ -127,6 +159,7 @@ const renderMetric = (metric: Metric): string =>
 const renderArea = (title: string, prefixes: readonly string[]): string =>
   [
     `## ${title}`,
+    ...(introductions[title] === undefined ? [] : [introductions[title]]),
     ...metricNames
       .filter((name) => prefixes.some((prefix) => name.startsWith(prefix)))
       .map((name) => renderMetric(metricOf(name))),
@@ -148,9 +181,14 @@ const renderSeries = (): string =>
       [
         ["probe target", `${codes(seriesAttributes.target)}, those that it has, and the target's own \`attributes\``],
         ["group of flows", "by `sockets.group_by`, below"],
-        ["listener", codes(seriesAttributes.listener)],
-        ["UDP port", codes(seriesAttributes.udp_port)],
+        ["listener", `${codes(seriesAttributes.listener)} where several namespaces are read`],
+        ["UDP port", `${codes(seriesAttributes.udp_port)} where several namespaces are read`],
         ["family of sockets", `${codes(seriesAttributes.family)}, those that the protocol has`],
+        ["datakit target", `${codes(seriesAttributes.datakit)}, and the target's own \`attributes\``],
+        ["telegraf socket", `${codes(seriesAttributes.telegraf)}, those that it has`],
+        ["ss_exporter flow", codes(seriesAttributes.ss_exporter)],
+        ["connection_status target", codes(seriesAttributes.connection_status)],
+        ["network namespace", `${codes(seriesAttributes.namespace)} where several are read, else none`],
       ],
     ),
     "A target with `all_addresses` is a series for each address, with `network.peer.address`; " +
@@ -162,6 +200,7 @@ const renderSeries = (): string =>
       ["`sockets.group_by`", "attributes of a group"],
       Object.entries<readonly string[]>(groupAttributes).map(([preset, names]) => [code(preset), codes(names)]),
     ),
+    "Where several network namespaces are read (`sockets.namespaces`), each of these has `sockscope.netns` as well.",
   ].join("\n\n");
 
 const renderAttributes = (): string =>

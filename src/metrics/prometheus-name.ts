@@ -33,7 +33,12 @@ export const prometheusName = ({
   name,
   unit,
   kind,
-}: Pick<MetricDescriptor, "name" | "unit" | "kind">): PrometheusName => {
+  verbatim,
+}: Pick<MetricDescriptor, "name" | "unit" | "kind" | "verbatim">): PrometheusName => {
+  if (verbatim === true) {
+    const own = name.replaceAll(".", "_");
+    return { family: own, sample: own, unit: undefined };
+  }
   const tokens = tokensOf(name);
   if (kind === "counter" && tokens.at(-1) === "total") tokens.pop();
   const plain = `${/^\d/.test(tokens[0] ?? "") ? "_" : ""}${tokens.join("_")}`;

@@ -36,6 +36,8 @@ export type MetricDescriptor = {
   readonly unit: string;
   readonly kind: InstrumentKind;
   readonly value: "int" | "double";
+  /** Its name on the Prometheus page is its own: no unit and no `_total`. */
+  readonly verbatim?: true;
 };
 
 /** Points of one metric that share the metric's own attributes (`own`) and differ by series. All arrays have one entry a point. */

@@ -6,6 +6,8 @@ import type { Target, TlsOptions } from "./target.ts";
 
 /** The effective configuration: defaults filled in, durations in ms, every target complete. `config/` makes it from YAML. */
 export type Config = {
+  /** Nothing is to be done; all that could be is off. */
+  readonly disabled: boolean;
   readonly collection: { readonly intervalMs: number; readonly timeoutMs: number };
   readonly resource: { readonly attributes: Attributes };
   readonly paths: PathsConfig;
@@ -23,6 +25,7 @@ export type Config = {
     readonly file: FileConfig | undefined;
     readonly console: ConsoleFormat | undefined;
   };
+  readonly compat: CompatConfig;
 };
 
 export const electionBackends = ["kubernetes", "etcd", "none"] as const;
@@ -81,7 +84,8 @@ export const sides = ["any", "local", "remote"] as const;
 
 /**
  * What a socket must be: every key that is given has to hold, and a key holds when one of its values does. Values do
- * not overlap. `side` says whose port and address `ports`, `addresses`, `networks`, `hosts` and `loopback` are about.
+ * not overlap. `side` says whose port and address `ports`, `addresses`, `networks`, `hosts` and `loopback` are about,
+ * `portSide`, where it is there, whose ports.
  */
 export type SelectEntry = {
   readonly protocols?: readonly SocketProtocol[] | undefined;
@@ -97,6 +101,7 @@ export type SelectEntry = {
   readonly containers?: readonly string[] | undefined;
   readonly loopback?: boolean | undefined;
   readonly side: (typeof sides)[number];
+  readonly portSide?: (typeof sides)[number] | undefined;
 };
 
 /** A socket is taken when `include` is empty or one of its entries matches, and no entry of `exclude` matches. */
@@ -120,6 +125,7 @@ export const groupAttributeNames = [
   "container.id",
   "k8s.pod.uid",
   "sockscope.systemd.unit",
+  "sockscope.netns",
 ] as const;
 export type GroupAttribute = (typeof groupAttributeNames)[number];
 
@@ -164,6 +170,13 @@ export type TimeWaitSource = (typeof timeWaitSources)[number];
 export const socketSources = ["auto", "netlink", "ss", "proc"] as const;
 export type SocketSource = (typeof socketSources)[number];
 
+/** Network namespaces beside the agent's own: by containers and processes that run in them, and by the names of ip-netns(8). */
+export type NetnsSelection = {
+  readonly containers: readonly string[];
+  readonly pids: readonly number[];
+  readonly names: readonly string[];
+};
+
 export type SocketsConfig = {
   readonly source: SocketSource;
   readonly protocols: readonly SocketProtocol[];
@@ -171,6 +184,7 @@ export type SocketsConfig = {
   readonly timeWait: TimeWaitSource;
   readonly select: SelectConfig;
   readonly groupBy: Grouping | readonly GroupAttribute[];
+  readonly namespaces: "own" | "all" | NetnsSelection;
   readonly events: EventMode;
   /** Groups, listeners and UDP ports that keep series of their own, each; the rest shares the overflow series. */
   readonly maxGroups: number;
@@ -182,10 +196,51 @@ export type SocketsConfig = {
   readonly rttBounds: readonly number[];
 };
 
+/** Tools whose own series `compat` adds. */
+export const compatTools = ["datakit", "telegraf", "ss_exporter", "sockstat", "connection_status"] as const;
+export type CompatTool = (typeof compatTools)[number];
+
+/** What Telegraf's socketstat reads. */
+export const telegrafProtocols = [
+  "tcp",
+  "udp",
+  "raw",
+  "unix",
+  "packet",
+  "dccp",
+  "sctp",
+] as const satisfies readonly SocketProtocol[];
+export type TelegrafProtocol = (typeof telegrafProtocols)[number];
+
+export type TelegrafConfig = { readonly protocols: readonly TelegrafProtocol[] };
+
+/** `(SRC#ip|port)(DST#ip|port)` or `(pid)(DST#ip|port)`. */
+export const labelFoldings = ["raw_endpoint", "pid_condensed"] as const;
+export type LabelFolding = (typeof labelFoldings)[number];
+
+export const ssExporterMetrics = ["rtt", "cwnd", "delivery_rate", "data_segs_in", "data_segs_out"] as const;
+export type SsExporterMetric = (typeof ssExporterMetrics)[number];
+
+export type SsExporterConfig = {
+  readonly labelFolding: LabelFolding;
+  readonly metrics: readonly SsExporterMetric[];
+  /** Upper bounds in milliseconds, ascending; undefined: no histogram. */
+  readonly rttBoundsMs: readonly number[] | undefined;
+};
+
+/** Series under other tools' own names; those of a tool that is not named are neither made nor read for. */
+export type CompatConfig = {
+  readonly datakit: boolean;
+  readonly telegraf: TelegrafConfig | undefined;
+  readonly ssExporter: SsExporterConfig | undefined;
+  readonly sockstat: boolean;
+  readonly connectionStatus: boolean;
+};
+
 export const compressions = ["gzip", "zstd", "none"] as const;
 export type Compression = (typeof compressions)[number];
 
-export const otlpProtocols = ["http/protobuf", "http/json"] as const;
+export const otlpProtocols = ["http/protobuf", "http/json", "grpc"] as const;
 export type OtlpProtocol = (typeof otlpProtocols)[number];
 
 /** An HTTP proxy. */
@@ -198,9 +253,9 @@ export type ProxyConfig = {
   readonly credentials: string | undefined;
 };
 
-/** A destination of OTLP/HTTP. */
+/** A destination of OTLP. */
 export type OtlpConfig = {
-  /** The full URL that requests go to. */
+  /** The full URL that requests go to; of gRPC, which has a path of its own, only scheme, host and port. */
   readonly url: string;
   /** Only of an `https://` URL; undefined: as it is without settings. */
   readonly tls: TlsOptions | undefined;

@@ -2,6 +2,7 @@
 
 /** One fault of a configuration file. `line` and `column` count from 1. */
 export type ConfigFault = {
+  /** Empty where the configuration is an object, which has no lines. */
   readonly file: string;
   readonly line: number;
   readonly column: number;
@@ -12,7 +13,7 @@ export type ConfigFault = {
 };
 
 export const formatFault = ({ file, line, column, path, message }: ConfigFault): string =>
-  `${file}:${line}:${column}: ${path === "" ? "" : `${path}: `}${message}`;
+  [file === "" ? [] : `${file}:${line}:${column}`, path === "" ? [] : path, message].flat().join(": ");
 
 /** Every fault of a configuration at once. Exit code 2. */
 export class ConfigError extends Error {

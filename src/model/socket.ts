@@ -27,6 +27,20 @@ export const protocolIndex = {
   netlink: 9,
 } as const satisfies Record<SocketProtocol, number>;
 
+/** In `SocketBatch.netns`: the network namespace that the agent runs in, ... */
+export const ownNetns = 0;
+/** ... and one that the kernel tells of, and that is not known. */
+export const unknownNetns = 0xffffffff;
+
+/** The kernel counts sockets from 1 on and never comes this far. */
+const mostCookies = 2 ** 42;
+const mostNetns = 2 ** 11;
+
+/** What is added to the cookies of a network namespace where each has its own, as before Linux 5.4, ... */
+export const cookiesOfNetns = (netns: number): number => (netns % mostNetns) * mostCookies;
+/** ... and the cookie that the kernel gave. */
+export const givenCookie = (cookie: number): number => cookie % mostCookies;
+
 /** In the queues: the source does not give it (/proc/net has no backlog, and no queues of unix sockets). */
 export const notGiven = 0xffffffff;
 
@@ -47,8 +61,13 @@ export type SocketBatch = {
   readonly state: Uint8Array;
   readonly localPort: Uint16Array;
   readonly peerPort: Uint16Array;
-  /** Eight words a row as they stand in the message (network byte order): four local, four peer; IPv4 uses the first of each. */
+  /**
+   * Eight words a row as they stand in the message (network byte order): four local, four peer; IPv4 uses the first of
+   * each. Of a unix socket the first of the peer's is the inode of the socket at the other end; 0: none, or not given.
+   */
   readonly addresses: Uint32Array;
+  /** Number of the socket's network namespace, which no other one ever has. Sources of the agent's own leave it alone. */
+  readonly netns: Uint32Array;
   /** The device that the socket is bound to; 0: none. */
   readonly ifindex: Uint32Array;
   /**
@@ -89,6 +108,7 @@ export const createSocketBatch = (capacity: number, infoStride: number): SocketB
   localPort: new Uint16Array(capacity),
   peerPort: new Uint16Array(capacity),
   addresses: new Uint32Array(capacity * 8),
+  netns: new Uint32Array(capacity),
   ifindex: new Uint32Array(capacity),
   cookie: new Float64Array(capacity),
   uid: new Uint32Array(capacity),
@@ -114,6 +134,7 @@ export const resetRow = (batch: SocketBatch, row: number): void => {
   batch.localPort[row] = 0;
   batch.peerPort[row] = 0;
   batch.addresses.fill(0, row * 8, row * 8 + 8);
+  batch.netns[row] = ownNetns;
   batch.ifindex[row] = 0;
   batch.cookie[row] = 0;
   batch.uid[row] = 0;
@@ -135,6 +156,7 @@ const columnNames = [
   "state",
   "localPort",
   "peerPort",
+  "netns",
   "ifindex",
   "cookie",
   "uid",

@@ -12,13 +12,13 @@ export type DumpReport = {
   /** Dumps that were faulty and were made once more. */
   retries: number;
   /**
-   * Called between two batches: the sockets of this protocol come once more, from the first on. What was counted of
-   * those that came before must be forgotten.
+   * Called between two batches: the sockets of this protocol in this network namespace come once more, from the first
+   * on. What was counted of those that came before must be forgotten.
    */
-  readonly restart: (protocol: SocketProtocol) => void;
+  readonly restart: (protocol: SocketProtocol, netns?: number) => void;
 };
 
-/** Reads all sockets of the agent's network namespace once, in slices. Throws `SourceError`. */
+/** Reads all sockets of one or more network namespaces once, in slices. Throws `SourceError`. */
 export type ReadSockets = (signal: AbortSignal, report: DumpReport) => AsyncIterable<SocketBatch>;
 
 /** TCP sockets as the kernel frees them, each with its last struct tcp_info. */
@@ -34,6 +34,43 @@ export type DestroyEvents = {
 
 /** Begins to hear of destroyed sockets. Throws `SourceError` where that is not to be had. */
 export type SubscribeDestroyEvents = () => DestroyEvents;
+
+/** The network namespaces whose sockets are read, by the numbers in `SocketBatch.netns`. */
+export type NetnsFacts = {
+  /** False: the agent's own is the only one. */
+  readonly several: boolean;
+  /** What a namespace is called, the agent's own too; undefined: it is not known. */
+  readonly nameOf: (netns: number) => string | undefined;
+  /** It is as old as the agent and no dump has shown it: what its sockets have counted is not known to be new. */
+  readonly isUnmet: (netns: number) => boolean;
+  /** Those that the dump left out, since they could not be read: none of their sockets is absent. */
+  readonly unread: ReadonlySet<number>;
+  /** All that there are now, the agent's own first. */
+  readonly all: () => readonly number[];
+  /** The figures of its sockstat and sockstat6, by line and key; undefined where they could not be read. */
+  readonly sockstat: (netns: number) => ReadonlyMap<string, ReadonlyMap<string, number>> | undefined;
+};
+
+/** Where the agent's own is the only one, and nobody asks for its name. */
+export const noNetnsFacts: NetnsFacts = {
+  several: false,
+  nameOf: () => undefined,
+  isUnmet: () => false,
+  unread: new Set(),
+  all: () => [],
+  sockstat: () => undefined,
+};
+
+/** Other network namespaces than the agent's own, as they are found and read. */
+export type Namespaces = {
+  readonly facts: NetnsFacts;
+  /** After a dump has been settled: the namespaces that it has read are met. */
+  readonly settled: () => void;
+  /** Whether the end of their sockets is heard of. */
+  readonly isHeard: () => boolean;
+  /** How often one could not be read, ever. */
+  readonly errors: () => number;
+};
 
 /** A report of a dump whose reader keeps nothing that a second try would double. */
 export const emptyReport = (): DumpReport => ({

@@ -16,6 +16,14 @@ export const probeTypes = [
 ] as const;
 export type ProbeType = (typeof probeTypes)[number];
 
+/** What the series of `compat: [connection_status]` say of a target, where that differs from what it is. */
+export type CompatLabels = {
+  readonly name?: string | undefined;
+  readonly host?: string | undefined;
+  readonly port?: string | undefined;
+  readonly protocol?: string | undefined;
+};
+
 type Common = {
   /** Unique among the targets. */
   readonly name: string;
@@ -30,6 +38,7 @@ type Common = {
   readonly attributes: Attributes;
   /** Every agent probes it, whoever leads. */
   readonly everywhere?: true | undefined;
+  readonly compat?: CompatLabels | undefined;
 };
 
 /** Where packets leave from; undefined: where the routing table says. */

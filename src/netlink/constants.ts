@@ -1,6 +1,14 @@
 /** Kernel names and values: linux/netlink.h, linux/sock_diag.h, linux/inet_diag.h, linux/tcp.h (tcp_states.h). */
 
+export const NETLINK_ROUTE = 0;
 export const NETLINK_SOCK_DIAG = 4;
+
+/** linux/rtnetlink.h: the id of a network namespace. */
+export const RTM_NEWNSID = 88;
+export const RTM_GETNSID = 90;
+
+export const NLM_F_REQUEST = 1;
+export const NLM_F_ACK = 4;
 
 export const NLMSG_ERROR = 2;
 export const NLMSG_DONE = 3;
@@ -13,6 +21,7 @@ export const NLM_F_DUMP_INTR = 0x10;
 /** NLM_F_REQUEST | NLM_F_ROOT | NLM_F_MATCH. */
 export const NLM_F_REQUEST_DUMP = 0x301;
 
+export const AF_UNSPEC = 0;
 export const AF_UNIX = 1;
 export const AF_INET = 2;
 export const AF_INET6 = 10;

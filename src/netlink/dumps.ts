@@ -1,13 +1,13 @@
 import type { SocketProtocol } from "../model/socket.ts";
-import { tcpDumps, type TcpDumpOptions, udpDumps } from "./inet-diag.ts";
+import { tcpDumps, type TcpDumpOptions, udpDumps, type UdpDumpOptions } from "./inet-diag.ts";
 import { dccpDumps, mptcpDumps, rawDumps, sctpDumps } from "./inet-others.ts";
 import type { DumpRequest } from "./message.ts";
 import { netlinkDumps } from "./netlink-diag.ts";
 import { packetDumps } from "./packet-diag.ts";
-import { unixDumps } from "./unix-diag.ts";
+import { unixDumps, type UnixDumpOptions } from "./unix-diag.ts";
 import { vsockDumps } from "./vsock-diag.ts";
 
-export type DumpOptions = TcpDumpOptions;
+export type DumpOptions = TcpDumpOptions & UdpDumpOptions & UnixDumpOptions;
 
 /** The dumps that read a protocol's sockets. */
 const dumps: Readonly<Record<SocketProtocol, (options: DumpOptions) => readonly DumpRequest[]>> = {

@@ -15,6 +15,7 @@ import {
   SK_MEMINFO_DROPS,
   SOCK_DIAG_BY_FAMILY,
   TCP_CLOSE,
+  TCP_ESTABLISHED,
   TCP_LISTEN,
   TCP_TIME_WAIT,
   TCPDIAG_GETSOCK,
@@ -242,8 +243,8 @@ const listening = 1 << TCP_LISTEN;
  * alone.
  */
 const connected = 0xfff & ~listening;
-/** Unconnected sockets only: a connected UDP socket is no bound port. */
-const udpStates = 1 << TCP_CLOSE;
+/** A connected UDP socket is no bound port. */
+const unconnectedUdp = 1 << TCP_CLOSE;
 
 /** Listeners first, then connections. */
 export const tcpDumps = ({
@@ -266,10 +267,18 @@ export const tcpDumps = ({
   ];
 };
 
+/** What a dump of UDP asks for. */
+export type UdpDumpOptions = {
+  /** Connected sockets too. */
+  readonly connectedUdp?: boolean;
+};
+
 /** Bound UDP ports of IPv4, then of IPv6. */
-export const udpDumps = (): readonly DumpRequest[] =>
-  [AF_INET, AF_INET6].map((family) => ({
+export const udpDumps = ({ connectedUdp = false }: UdpDumpOptions = {}): readonly DumpRequest[] => {
+  const states = unconnectedUdp | (connectedUdp ? 1 << TCP_ESTABLISHED : 0);
+  return [AF_INET, AF_INET6].map((family) => ({
     protocol: "udp",
-    encode: (seq) => encodeInetDump(seq, family, IPPROTO_UDP, udpStates, EXT_SKMEMINFO),
+    encode: (seq) => encodeInetDump(seq, family, IPPROTO_UDP, states, EXT_SKMEMINFO),
     decode: createInetDecoder("udp", noInfo, false),
   }));
+};

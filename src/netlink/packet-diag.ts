@@ -34,7 +34,8 @@ export const encodePacketDump = (seq: number): Uint8Array => {
 };
 
 /**
- * Reads one packet_diag_msg into the batch's next row. Packet sockets have no states.
+ * Reads one packet_diag_msg into the batch's next row. Packet sockets have no states; their port is the number
+ * of their protocol (ETH_P_x).
  *
  *     struct packet_diag_msg { __u8 pdiag_family, pdiag_type; __u16 pdiag_num; __u32 pdiag_ino, pdiag_cookie[2]; };
  *     struct packet_diag_info { __u32 pdi_index, pdi_version, pdi_reserve, pdi_copy_thresh, pdi_tstamp, pdi_flags; };
@@ -42,12 +43,13 @@ export const encodePacketDump = (seq: number): Uint8Array => {
 export const decodePacket: DecodeMessage = (buffer, at, end, batch) => {
   if (end - at < packetDiagMsgBytes) return false;
   const row = batch.length++;
-  const { bytes, words } = buffer;
+  const { bytes, halves, words } = buffer;
   const word = at >> 2;
   resetRow(batch, row);
   batch.protocol[row] = protocolIndex.packet;
   batch.family[row] = bytes[at] as number;
   batch.type[row] = bytes[at + 1] as number;
+  batch.localPort[row] = halves[(at >> 1) + 1] as number;
   batch.inode[row] = words[word + 1] as number;
   batch.cookie[row] = u64(words, word + 2);
   walkAttributes(buffer, at + packetDiagMsgBytes, end, (type, payload, length) => {

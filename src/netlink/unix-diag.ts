@@ -1,4 +1,5 @@
 import { protocolIndex, resetRow } from "../model/socket.ts";
+import { peer } from "./address.ts";
 import { AF_UNIX, ALL_STATES, SOCK_DIAG_BY_FAMILY } from "./constants.ts";
 import {
   bytesOf,
@@ -11,10 +12,12 @@ import {
 } from "./message.ts";
 
 const UDIAG_SHOW_NAME = 0x1;
+const UDIAG_SHOW_PEER = 0x4;
 const UDIAG_SHOW_RQLEN = 0x10;
 const UDIAG_SHOW_UID = 0x40;
 
 const UNIX_DIAG_NAME = 0;
+const UNIX_DIAG_PEER = 2;
 const UNIX_DIAG_RQLEN = 4;
 const UNIX_DIAG_UID = 7;
 
@@ -28,11 +31,12 @@ const longestName = 108;
  *     struct unix_diag_req { __u8 sdiag_family, sdiag_protocol; __u16 pad; __u32 udiag_states, udiag_ino, udiag_show,
  *                            udiag_cookie[2]; };   linux/unix_diag.h
  */
-export const encodeUnixDump = (seq: number): Uint8Array => {
+export const encodeUnixDump = (seq: number, peers = false): Uint8Array => {
   const view = createRequest(SOCK_DIAG_BY_FAMILY, seq, 24);
   view.setUint8(headerBytes, AF_UNIX);
   view.setUint32(headerBytes + 4, ALL_STATES, true);
-  view.setUint32(headerBytes + 12, UDIAG_SHOW_NAME | UDIAG_SHOW_RQLEN | UDIAG_SHOW_UID, true);
+  const show = UDIAG_SHOW_NAME | UDIAG_SHOW_RQLEN | UDIAG_SHOW_UID | (peers ? UDIAG_SHOW_PEER : 0);
+  view.setUint32(headerBytes + 12, show, true);
   return bytesOf(view);
 };
 
@@ -91,11 +95,18 @@ export const decodeUnix: DecodeMessage = (buffer, at, end, batch) => {
     else if (type === UNIX_DIAG_RQLEN && length >= 8) {
       batch.rqueue[row] = words[payload >> 2] as number;
       batch.wqueue[row] = words[(payload >> 2) + 1] as number;
-    } else if (type === UNIX_DIAG_UID && length >= 4) batch.uid[row] = words[payload >> 2] as number;
+    } else if (type === UNIX_DIAG_PEER && length >= 4) batch.addresses[row * 8 + peer] = words[payload >> 2] as number;
+    else if (type === UNIX_DIAG_UID && length >= 4) batch.uid[row] = words[payload >> 2] as number;
   });
   return true;
 };
 
-export const unixDumps = (): readonly DumpRequest[] => [
-  { protocol: "unix", encode: encodeUnixDump, decode: decodeUnix },
+/** What a dump of unix sockets asks for. */
+export type UnixDumpOptions = {
+  /** The inode of the socket at the other end too. */
+  readonly unixPeers?: boolean;
+};
+
+export const unixDumps = ({ unixPeers }: UnixDumpOptions = {}): readonly DumpRequest[] => [
+  { protocol: "unix", encode: (seq) => encodeUnixDump(seq, unixPeers), decode: decodeUnix },
 ];

@@ -181,7 +181,11 @@ const container = (written: string): Holds<CgroupInfo> => {
     id !== undefined && (fits(id) || (isShort && fullId.test(id) && id.startsWith(written)));
 };
 
-export const matchContainers = (containers: readonly string[]): Matcher => ofCgroup(anyOf(containers.map(container)));
+/** Whether a cgroup is that of one of the containers. */
+export const holdsContainers = (containers: readonly string[]): ((cgroup: CgroupInfo) => boolean) =>
+  anyOf(containers.map(container));
+
+export const matchContainers = (containers: readonly string[]): Matcher => ofCgroup(holdsContainers(containers));
 
 /** The networks of `loopback`. */
 export const loopbackNetworks: readonly Network[] = [

@@ -25,16 +25,19 @@ const networksFilter = (side: SelectEntry["side"], networks: readonly Network[])
   any(ends[side].flatMap((end) => networks.map((network) => networkFilter(end, network))));
 
 const byKernel = ["ports", "addresses", "networks", "hosts", "loopback"] as const;
-const inProgram: ReadonlySet<string> = new Set([...byKernel, "side"]);
+const inProgram: ReadonlySet<string> = new Set([...byKernel, "side", "portSide"]);
 
 /** Addresses of hosts as they are now. */
 export type AddressesOf = (hosts: readonly string[]) => readonly Network[];
 
 /** A filter for each key that the kernel can decide, all of which must be true. */
-const conjunctsOf = ({ side, ports, addresses, networks, hosts, loopback }: SelectEntry, of: AddressesOf): Filter[] => {
+const conjunctsOf = (entry: SelectEntry, of: AddressesOf): Filter[] => {
+  const { side, portSide = side, ports, addresses, networks, hosts, loopback } = entry;
   const filters: Filter[] = [];
   if (ports !== undefined)
-    filters.push(any(ends[side].flatMap((end) => ports.map((range): Filter => ({ kind: "ports", end, ...range })))));
+    filters.push(
+      any(ends[portSide].flatMap((end) => ports.map((range): Filter => ({ kind: "ports", end, ...range })))),
+    );
   if (addresses !== undefined) filters.push(networksFilter(side, addresses));
   if (networks !== undefined) filters.push(networksFilter(side, networks));
   if (hosts !== undefined) filters.push(networksFilter(side, of(hosts)));

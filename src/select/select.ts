@@ -81,7 +81,7 @@ type Hosts = ReturnType<typeof createHosts>;
 
 /** A matcher for each key; what costs least first, and what asks for an owner last. */
 const matchersOf = (entry: SelectEntry, hosts: Hosts): Matcher[] => {
-  const { side } = entry;
+  const { side, portSide = side } = entry;
   const matchers: Matcher[] = [];
   const networks = (held: readonly Network[]): Matcher => {
     const table = createNetworkTable(held);
@@ -89,7 +89,7 @@ const matchersOf = (entry: SelectEntry, hosts: Hosts): Matcher[] => {
   };
   if (entry.protocols !== undefined) matchers.push(matchProtocols(entry.protocols));
   if (entry.states !== undefined) matchers.push(matchStates(entry.states));
-  if (entry.ports !== undefined) matchers.push(matchPorts(side, entry.ports));
+  if (entry.ports !== undefined) matchers.push(matchPorts(portSide, entry.ports));
   if (entry.addresses !== undefined) matchers.push(networks(entry.addresses));
   if (entry.networks !== undefined) matchers.push(networks(entry.networks));
   if (entry.hosts !== undefined) matchers.push(matchNetworks(side, hosts.tableOf(entry.hosts)));

@@ -35,6 +35,9 @@ export const parseSocketLink = (link: string): number => {
   return Number.isSafeInteger(inode) && inode > 0 ? inode : 0;
 };
 
+/** N of `net:[N]`, what the link /proc/PID/ns/net says of a network namespace; 0 for any other text. */
+export const parseNetnsLink = (link: string): number => Number(/^net:\[(\d{1,10})\]$/.exec(link)?.[1] ?? 0);
+
 /** The base name of what /proc/PID/exe links to, also of a file that was replaced since. */
 export const parseExeLink = (link: string): string => {
   const path = link.replace(/ \(deleted\)$/, "");

@@ -199,12 +199,19 @@ const readUnixEnds = (text: string, batch: SocketBatch, row: number): string | u
   return undefined;
 };
 
-/** Sets ports from what packet, netlink and vsock sockets have for addresses; gives what follows them. */
+const ETH_P_ALL = 3;
+
+/** `*` or `[2048]` in front of a packet socket's device. */
+const packetProtocol = (local: string): number =>
+  local.startsWith("*:") ? ETH_P_ALL : Number(/^\[(\d{1,5})\]:/.exec(local)?.[1] ?? 0);
+
+/** Reads what packet, netlink and vsock sockets have for addresses; gives what follows them. */
 const readOtherEnds = (text: string, batch: SocketBatch, row: number): string | undefined => {
   const [local, afterLocal] = wordAt(text, 0);
   const [peer, afterPeer] = wordAt(text, afterLocal);
   if (!local.includes(":") || peer === "") return undefined;
-  // Their numbers are no ports: they have more bits, or name a protocol or a device.
+  if (batch.protocol[row] === protocolIndex.packet) batch.localPort[row] = packetProtocol(local);
+  // Other numbers are no ports: they have more bits, or name a protocol or a device.
   batch.cookie[row] = textCookie(`${batch.protocol[row]} ${local} ${peer}`);
   return text.slice(afterPeer);
 };

@@ -72,6 +72,20 @@ test("every figure of sockstat and sockstat6; memory in whole pages of this mach
   expect(logged).toEqual([]);
 });
 
+test("where each network namespace has series of its own, what is of the whole kernel is left", async () => {
+  write("sockstat", ipv4);
+  expect(await read(createPart({ sockstat: "kernel", timeWait: false }))).toEqual({
+    "orphan tcp": 1,
+    "allocated tcp": 6,
+    "memory.usage tcp": 3 * 16_384,
+    "memory.usage udp": 7 * 16_384,
+    "memory.usage ipv4 frag": 1000,
+    "sockscope.agent.capability sockstat": 1,
+    "sockscope.agent.source.errors sockstat": 0,
+    "sockscope.agent.rows.skipped sockstat": 0,
+  });
+});
+
 test("without IPv6 there is no sockstat6, nothing of it and nothing to say", async () => {
   write("sockstat", ipv4);
   const values = await read();
@@ -130,4 +144,33 @@ test("with sockstat off only the TIME_WAIT sockets of the connection count are r
   expect(Object.keys(values).filter((name) => !name.startsWith("sockscope.agent"))).toEqual([
     "system.network.connection.count tcp time_wait",
   ]);
+});
+
+test("limits: memory in pages as bytes, counts as they are, and nothing of files that are not there or not as they should be", async () => {
+  write("sockstat", ipv4);
+  const folder = join(proc, "sys/net/ipv4");
+  mkdirSync(folder, { recursive: true });
+  const limits = async () =>
+    Object.fromEntries(Object.entries(await read()).filter(([name]) => name.includes(".limit")));
+  expect(await limits()).toEqual({});
+  writeFileSync(join(folder, "tcp_max_tw_buckets"), "131072\n");
+  expect(await limits()).toEqual({ "time_wait.limit tcp": 131_072 });
+  writeFileSync(join(folder, "tcp_mem"), "100\t200\t300\n");
+  writeFileSync(join(folder, "udp_mem"), "nonsense\n");
+  mkdirSync(join(folder, "tcp_max_orphans"));
+  expect(await limits()).toEqual({
+    "memory.limit tcp low": 100 * 16_384,
+    "memory.limit tcp pressure": 200 * 16_384,
+    "memory.limit tcp max": 300 * 16_384,
+    "time_wait.limit tcp": 131_072,
+  });
+  writeFileSync(join(folder, "udp_mem"), "1\t2\t3\n");
+  rmSync(join(folder, "tcp_max_orphans"), { recursive: true });
+  writeFileSync(join(folder, "tcp_max_orphans"), "5\n");
+  expect(await limits()).toMatchObject({ "memory.limit udp max": 3 * 16_384, "orphan.limit tcp": 5 });
+  expect(await read(createPart({ sockstat: false }))).not.toHaveProperty("orphan.limit tcp");
+  expect(
+    Object.keys(await read(createPart({ pageSize: undefined }))).filter((name) => name.includes(".limit")),
+  ).toEqual(["orphan.limit tcp", "time_wait.limit tcp"]);
+  expect(logged).toEqual([]);
 });

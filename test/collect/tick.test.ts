@@ -1,9 +1,10 @@
 import { describe, expect, test } from "vitest";
 import type { Part, Reading } from "../../src/collect/reading.ts";
 import { createTicker } from "../../src/collect/tick.ts";
+import { HistogramTable } from "../../src/fold/histograms.ts";
 import { SeriesTable } from "../../src/fold/series.ts";
-import { attributeSet } from "../../src/model/columns.ts";
-import { drain, endedOf, pointsOf } from "../kit/points.ts";
+import { attributeSet, noAttributes } from "../../src/model/columns.ts";
+import { drain, endedOf, histogramsOf, pointsOf } from "../kit/points.ts";
 
 const reading = (value: number): Reading => ({
   columns: [],
@@ -79,6 +80,23 @@ describe("a part that is replaced", () => {
     expect(endedOf(columns).map(({ attributes }) => attributes["name"])).toEqual(["a"]);
     expect(columns).toHaveLength(1);
     expect(endedOf((await ticker.tick()).columns)).toEqual([]);
+  });
+
+  test("ends no distribution that the new part goes on with", async () => {
+    const distribution = (): Part => {
+      const table = new HistogramTable("tcp_rtt_hist_ms", [1]);
+      table.record(table.add(noAttributes, 5), 0.5);
+      return {
+        collect: async () => ({ columns: drain(table.collect()).value, observations: [] }),
+        end: async () => drain(table.collect(true)).value,
+      };
+    };
+    const { ticker } = createTest({ sockets: distribution() });
+    await ticker.tick();
+    await ticker.replace("sockets", distribution());
+    const { columns } = await ticker.tick();
+    expect(histogramsOf(columns)).toHaveLength(1);
+    expect(endedOf(columns)).toEqual([]);
   });
 
   test("that is taken away ends all of them", async () => {

@@ -11,7 +11,9 @@ import {
   flowFamilies,
   groupAttributeNames,
   groupings,
+  labelFoldings,
   otlpProtocols,
+  ssExporterMetrics,
 } from "../../src/model/config.ts";
 import { socketProtocols } from "../../src/model/socket.ts";
 import { parseNetwork, withoutHostBits } from "../../src/model/address.ts";
@@ -104,6 +106,11 @@ probes:
       attempts: 1
       attributes:
         team: edge
+      compat:
+        name: dns
+        host: ns.internal
+        port: "53"
+        protocol: udp4
       udp_silence: 1s
       count: 1
       packet_interval: 200ms
@@ -153,6 +160,7 @@ sockets:
         hosts: [db.internal]
         loopback: false
         side: any
+        port_side: local
       - pids: [4711]
         cmds: [nginx, "*/gunicorn *"]
         cgroups: [/system.slice/app, nginx.service]
@@ -166,11 +174,13 @@ sockets:
         hosts: [backup.internal]
         loopback: false
         side: any
+        port_side: any
       - pids: [1]
         cmds: [sshd]
         cgroups: [user.slice]
         containers: [telemetry]
   group_by: endpoint
+  namespaces: own
   events: auto
   max_groups: 2000
   rank_by: bytes
@@ -226,6 +236,22 @@ export:
     max_files: 5
   console:
     format: table
+compat:
+  - datakit: {}
+  - telegraf:
+      protocols: [tcp, udp]
+  - ss_exporter:
+      label_folding: raw_endpoint
+      metrics:
+        rtt: on
+        cwnd: on
+        delivery_rate: on
+        data_segs_in: on
+        data_segs_out: on
+      rtt_histogram:
+        bounds_ms: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000]
+  - sockstat: {}
+  - connection_status: {}
 `);
 });
 
@@ -364,7 +390,9 @@ describe("round trip", () => {
     temporality: fc.constantFrom("cumulative", "delta"),
     headers: fc
       .dictionary(fc.stringMatching(/^[a-z][a-z-]{0,8}[a-z]$/), fc.string(), { noNullPrototype: true })
-      .filter((headers) => !Object.keys(headers).some((header) => /^(co|ex|ke|tr|up)/.test(header))),
+      .filter(
+        (headers) => !Object.keys(headers).some((header) => /^(?:co|ex|gr|ho|ke|pr|te|tr|up)|-bin$/.test(header)),
+      ),
     timeoutMs: ms(1),
     retry: fc.record({
       initialIntervalMs: ms(1),
@@ -377,7 +405,9 @@ describe("round trip", () => {
     newestFirst: fc.boolean(),
     storage: maybe(filePath),
   });
-  const otlp: fc.Arbitrary<OtlpConfig> = both(otlpEnd, otlpRest);
+  const otlp: fc.Arbitrary<OtlpConfig> = both(otlpEnd, otlpRest).map((given) =>
+    given.protocol === "grpc" ? { ...given, url: new URL(given.url).origin } : given,
+  );
   const portRanges = fc
     .array(fc.tuple(fc.integer({ min: 1, max: 65_535 }), fc.nat(1000)), { minLength: 1, maxLength: 4 })
     .map((pairs) => mergePorts(pairs.map(([from, more]) => ({ from, to: Math.min(65_535, from + more) }))));
@@ -414,6 +444,13 @@ describe("round trip", () => {
     ...given,
     side: given.ports === undefined && given.networks === undefined && given.hosts === undefined ? "any" : wanted,
   });
+  const netnsSelection = fc
+    .record({
+      containers: fc.uniqueArray(fc.constantFrom("db", "web-*", "0123456789ab")),
+      pids: fc.uniqueArray(fc.integer({ min: 1, max: 4_194_304 })),
+      names: fc.uniqueArray(fc.constantFrom("blue", "red", "cni-1")),
+    })
+    .filter(({ containers, pids, names }) => containers.length + pids.length + names.length > 0);
   // An exclusion by a state that no inclusion names covers none of them.
   const selectConfig = fc.record({
     include: fc.array(
@@ -432,6 +469,19 @@ describe("round trip", () => {
   const bounds = fc
     .uniqueArray(fc.double({ min: 1e-9, max: 1e9, noNaN: true }), { minLength: 1, maxLength: 160 })
     .map((seconds) => seconds.sort((a, b) => a - b));
+  const compat = fc.record({
+    datakit: fc.boolean(),
+    telegraf: maybe(fc.record({ protocols: fc.constantFrom(["tcp"] as const, ["udp", "tcp"] as const) })),
+    ssExporter: maybe(
+      fc.record({
+        labelFolding: fc.constantFrom(...labelFoldings),
+        metrics: fc.subarray([...ssExporterMetrics]),
+        rttBoundsMs: maybe(bounds),
+      }),
+    ),
+    sockstat: fc.boolean(),
+    connectionStatus: fc.boolean(),
+  });
   const mountPoint = fc.string().map((path) => `/${path}`);
   const plainWord = fc.stringMatching(/^[a-z0-9]{1,20}$/);
   const election: fc.Arbitrary<Config["election"]> = fc.option(
@@ -460,7 +510,8 @@ describe("round trip", () => {
     }),
     { nil: undefined },
   );
-  const config: fc.Arbitrary<Config> = fc.record({
+  const whole: fc.Arbitrary<Config> = fc.record({
+    disabled: fc.constant(false),
     collection: fc
       .tuple(ms(100), ms(1))
       .map(([intervalMs, timeoutMs]) => ({ intervalMs, timeoutMs: Math.min(intervalMs, timeoutMs) })),
@@ -480,23 +531,29 @@ describe("round trip", () => {
       targets: fc.uniqueArray(target, { selector: (item) => item.name, maxLength: 5 }),
     }),
     sockets: fc.option(
-      fc.record({
-        source: fc.constantFrom("auto", "netlink", "ss", "proc"),
-        // A selection of what is not read is a fault.
-        protocols: fc.subarray(socketProtocols.slice(2)).map((others) => ["tcp", "udp", ...others] as const),
-        timeWait: fc.constantFrom("sockstat", "dump"),
-        select: selectConfig,
-        groupBy: fc.oneof(
-          fc.constantFrom(...groupings),
-          fc.uniqueArray(fc.constantFrom(...groupAttributeNames), { minLength: 1 }),
+      fc
+        .record({
+          source: fc.constantFrom("auto", "netlink", "ss", "proc"),
+          // A selection of what is not read is a fault.
+          protocols: fc.subarray(socketProtocols.slice(2)).map((others) => ["tcp", "udp", ...others] as const),
+          timeWait: fc.constantFrom("sockstat", "dump"),
+          select: selectConfig,
+          groupBy: fc.oneof(
+            fc.constantFrom(...groupings),
+            fc.uniqueArray(fc.constantFrom(...groupAttributeNames), { minLength: 1 }),
+          ),
+          namespaces: fc.oneof(fc.constantFrom("own" as const, "all" as const), netnsSelection),
+          events: fc.constantFrom(...eventModes),
+          maxGroups: fc.integer({ min: 1, max: 1_000_000 }),
+          seriesTtl: fc.integer({ min: 1, max: 1_000 }),
+          rankBy: fc.constant("flows" as const),
+          metrics: fc.subarray([...flowFamilies]),
+          rttBounds: bounds,
+        })
+        // Of the sources netlink alone has other namespaces.
+        .map((sockets) =>
+          sockets.source === "ss" || sockets.source === "proc" ? { ...sockets, namespaces: "own" as const } : sockets,
         ),
-        events: fc.constantFrom(...eventModes),
-        maxGroups: fc.integer({ min: 1, max: 1_000_000 }),
-        seriesTtl: fc.integer({ min: 1, max: 1_000 }),
-        rankBy: fc.constant("flows" as const),
-        metrics: fc.subarray([...flowFamilies]),
-        rttBounds: bounds,
-      }),
       { nil: "off" as const },
     ),
     host: fc.record({ sockstat: fc.boolean() }),
@@ -519,7 +576,14 @@ describe("round trip", () => {
       ),
       console: fc.constantFrom(undefined, ...consoleFormats),
     }),
+    compat,
   });
+  // Without sockets there are none of their series.
+  const config = whole.map((given) =>
+    given.sockets === "off"
+      ? { ...given, compat: { ...given.compat, telegraf: undefined, ssExporter: undefined } }
+      : given,
+  );
 
   test("the effective configuration reads as the configuration, but for the secrets", () => {
     fc.assert(
@@ -527,7 +591,7 @@ describe("round trip", () => {
         const { config: read, notes } = parseConfig(renderEffective(given), "f.yaml", {});
         // In text and back, -0 is 0.
         expect(JSON.parse(JSON.stringify(read))).toEqual(JSON.parse(JSON.stringify(masked(given))));
-        expect(notes.filter((note) => !/same endpoint|^So do|without a password/.test(note))).toEqual([]);
+        expect(notes.filter((note) => !/same endpoint|^So do|without a password|has no target/.test(note))).toEqual([]);
       }),
       { numRuns: 500 },
     );

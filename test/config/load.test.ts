@@ -32,6 +32,18 @@ const faultsOf = async (options: LoadOptions): Promise<string> => {
   throw new Error("no fault was found");
 };
 
+describe("the page's place on the command line", () => {
+  test.each([
+    [{ host: "::1", port: 1 }, { OTEL_METRICS_EXPORTER: "none" }, { host: "::1", port: 1 }],
+    [{ host: undefined, port: 1 }, { OTEL_EXPORTER_PROMETHEUS_HOST: "localhost" }, { host: "localhost", port: 1 }],
+    [{ host: undefined, port: 0 }, { OTEL_EXPORTER_PROMETHEUS_PORT: "2" }, { host: "127.0.0.1", port: 0 }],
+  ])("%j comes before %j", async (listen, env, expected) => {
+    const { config, notes } = await loadConfig({ file: at("good.yaml"), env, listen });
+    expect(config.export.prometheus?.listen).toEqual(expected);
+    expect(notes).toEqual([]);
+  });
+});
+
 describe("the folder for requests", () => {
   const withStorage = (path: string) => `export: { otlp: { sending_queue: { storage: ${path} } } }\n`;
 
@@ -124,6 +136,60 @@ describe("a file that is to be written", () => {
     const file = written.startsWith("/") ? written : at(written);
     expect(await faultFor(written)).toBe(
       `${at("writes.yaml")}:2:17: export.file.path: cannot write ${file}: ${reason()}`,
+    );
+  });
+});
+
+describe("the declarative file", () => {
+  const declare = async (text: string): Promise<string> => {
+    await writeFile(at("otel.yaml"), `file_format: "1.1"\nmeter_provider:\n  readers:\n    - periodic:\n${text}`);
+    return at("otel.yaml");
+  };
+
+  test("is the one that OTEL_CONFIG_FILE names, else its old name", async () => {
+    const file = await declare("        exporter: { console: }\n");
+    const consoleOf = async (env: Record<string, string>) =>
+      (await loadConfig({ file: at("good.yaml"), env })).config.export.console;
+    expect(await consoleOf({ OTEL_CONFIG_FILE: file, OTEL_EXPERIMENTAL_CONFIG_FILE: at("none.yaml") })).toBe("table");
+    expect(await consoleOf({ OTEL_CONFIG_FILE: " ", OTEL_EXPERIMENTAL_CONFIG_FILE: file })).toBe("table");
+    expect(await consoleOf({ OTEL_CONFIG_FILE: "" })).toBeUndefined();
+  });
+
+  test("is the place of the faults of the files that it names", async () => {
+    const tls = `tls: { ca_file: ${at("good.yaml")}, cert_file: ${at("none.pem")}, key_file: ${at("none.key")} }`;
+    const file = await declare(`        exporter: { otlp_http: { endpoint: "https://h:1/m", ${tls} } }
+    - periodic: { exporter: { otlp_file/development: { output_stream: "file://${at("none/m.jsonl")}" } } }
+`);
+    const exporter = "meter_provider.readers[0].periodic.exporter.otlp_http.tls";
+    const stream = 'meter_provider.readers[1].periodic.exporter["otlp_file/development"].output_stream';
+    const faults = (await faultsOf({ file: at("good.yaml"), env: { OTEL_CONFIG_FILE: file } })).split("\n");
+    expect(faults.map((fault) => fault.replace(/:5:\d+:/, ":5:COLUMN:"))).toEqual([
+      `${file}:5:COLUMN: ${exporter}.ca_file: ${at("good.yaml")} holds no certificate in PEM form`,
+      `${file}:5:COLUMN: ${exporter}.cert_file: cannot read ${at("none.pem")}: no such file`,
+      `${file}:5:COLUMN: ${exporter}.key_file: cannot read ${at("none.key")}: no such file`,
+      `${file}:6:71: ${stream}: cannot write ${at("none/m.jsonl")}: the directory ${at("none")} does not exist: create it`,
+    ]);
+  });
+
+  test("names no file that counts where the file of sockscope has its own, or where the endpoint is an http:// one", async () => {
+    const env = async (endpoint: string) => ({
+      OTEL_CONFIG_FILE: await declare(
+        `        exporter: { otlp_http: { endpoint: "${endpoint}", tls: { ca_file: /none.pem } } }\n`,
+      ),
+    });
+    await writeFile(at("own.yaml"), "export: { otlp: { tls: {} } }");
+    expect(await faultsOf({ file: at("good.yaml"), env: await env("https://h:1/m") })).toContain("/none.pem");
+    await loadConfig({ file: at("good.yaml"), env: await env("http://h:1/m") });
+    const own = await loadConfig({ file: at("own.yaml"), env: await env("https://h:1/m") });
+    expect(own.config.export.otlp[0]?.tls).toMatchObject({ caFile: undefined });
+  });
+
+  test.each([
+    ["none.yaml", "cannot read: no such file (named by $OTEL_CONFIG_FILE)"],
+    ["binary.yaml", "cannot read: it is a binary file, not YAML text (named by $OTEL_CONFIG_FILE)"],
+  ])("%s is none", async (name, reason) => {
+    expect(await faultsOf({ file: at("good.yaml"), env: { OTEL_CONFIG_FILE: at(name) } })).toBe(
+      `${at(name)}:1:1: ${reason}`,
     );
   });
 });

@@ -31,8 +31,16 @@ const stream = { tls: undefined, steps: [] };
 describe("defaults", () => {
   test("hold for everything that the file leaves out", () => {
     expect(configOf("{}")).toEqual({
+      disabled: false,
       collection: { intervalMs: 15_000, timeoutMs: 10_000 },
       resource: { attributes: {} },
+      compat: {
+        datakit: false,
+        telegraf: undefined,
+        ssExporter: undefined,
+        sockstat: false,
+        connectionStatus: false,
+      },
       paths: { proc: "/proc", cgroup: "/sys/fs/cgroup" },
       networks: [],
       probes: { concurrency: 512, targets: [] },
@@ -42,6 +50,7 @@ describe("defaults", () => {
         timeWait: "sockstat",
         select: { include: [], exclude: [] },
         groupBy: "endpoint",
+        namespaces: "own",
         events: "auto",
         maxGroups: 2_000,
         rankBy: "bytes",
@@ -125,9 +134,22 @@ export:
     tls: { cert_file: page.pem, key_file: /etc/page.key }
   file: { path: /var/lib/sockscope/metrics.jsonl, max_mib: 2, max_files: 3 }
   console: { format: otlp-json }
+compat:
+  - datakit
+  - telegraf: { protocols: [udp] }
+  - sockstat:
+  - connection_status: {}
 `;
     expect(configOf(text)).toEqual({
+      disabled: false,
       collection: { intervalMs: 20_000, timeoutMs: 5_000 },
+      compat: {
+        datakit: true,
+        telegraf: { protocols: ["udp"] },
+        ssExporter: undefined,
+        sockstat: true,
+        connectionStatus: true,
+      },
       resource: { attributes: { team: "edge", tier: 1, canary: true } },
       paths: { proc: "/host/proc", cgroup: "/host/cgroup" },
       networks: [{ name: "office", networks: [{ family: 4, words: [10], prefix: 8 }] }],
@@ -141,6 +163,7 @@ export:
           exclude: [{ states: ["listen"], protocols: ["udp", "tcp"], side: "any" }],
         },
         groupBy: "socket",
+        namespaces: "own",
         events: "on",
         maxGroups: 1_000_000,
         rankBy: "flows",

@@ -28,6 +28,13 @@ describe("the proxy", () => {
     expect(authorityOf("https://h/", {})).toBeUndefined();
   });
 
+  test("is that of https:// for all of gRPC, which goes through a tunnel", () => {
+    const env = { HTTPS_PROXY: "http://secure:1", HTTP_PROXY: "http://plain:2" };
+    expect(proxyOf("http://h:4317", env, true).proxy?.authority).toBe("secure:1");
+    const otlp = parseConfig("export: { otlp: { protocol: grpc, endpoint: 'http://h:4317' } }", "f.yaml", env);
+    expect(otlp.config.export.otlp[0]?.proxy?.authority).toBe("secure:1");
+  });
+
   test.each(["localhost", "a.localhost", "127.0.0.1", "127.8.9.10", "[::1]"])("is none to %s", (host) => {
     expect(authorityOf(`http://${host}:4318/`, { HTTP_PROXY: "http://proxy:1" })).toBeUndefined();
   });

@@ -74,13 +74,16 @@ describe("samples", () => {
       OTEL_METRIC_EXPORT_TIMEOUT: "6000",
       OTEL_RESOURCE_ATTRIBUTES: "team=edge",
       OTEL_SERVICE_NAME: "own",
+      OTEL_METRICS_EXPORTER: "otlp,prometheus,console",
+      OTEL_EXPORTER_PROMETHEUS_PORT: "9465",
     };
     const { config, notes } = parseConfig(read("config/sockscope.yaml"), "f.yaml", given);
     expect(notes).toEqual([]);
     expect(config.collection).toEqual({ intervalMs: 7_000, timeoutMs: 6_000 });
     expect(config.resource.attributes).toEqual({ team: "edge", "service.name": "own" });
     expect(config.export.otlp[0]?.url).toBe("http://h:4318/v1/metrics");
-    expect(config.export.prometheus).toMatchObject({ listen: { host: "127.0.0.1", port: 9464 } });
+    expect(config.export.prometheus).toMatchObject({ listen: { host: "127.0.0.1", port: 9465 } });
+    expect(config.export.console).toBe("table");
     expect(config.sockets).toMatchObject({ groupBy: "endpoint" });
     expect(config.host).toEqual({ sockstat: true });
     expect(config.probes.targets).toMatchObject([
@@ -99,7 +102,8 @@ describe("samples", () => {
     };
     collect(written, "");
     const missing = keys.filter(({ key }) => !values.has(key)).map(({ key }) => key);
-    // Files that are there on no machine, keys that exclude another one, and what is for https:// alone.
+    // Files that are there on no machine, keys that exclude another one, what is for https:// alone, and names that
+    // stand alone.
     expect(missing).toEqual([
       "probes.targets[].tls.ca_file",
       "probes.targets[].tls.cert_file",
@@ -107,6 +111,9 @@ describe("samples", () => {
       "election.tls.ca_file",
       "election.tls.cert_file",
       "election.tls.key_file",
+      "sockets.namespaces.containers",
+      "sockets.namespaces.pids",
+      "sockets.namespaces.names",
       "export.otlp.metrics_endpoint",
       "export.otlp.tls",
       "export.otlp.tls.ca_file",
@@ -117,6 +124,9 @@ describe("samples", () => {
       "export.prometheus.tls",
       "export.prometheus.tls.cert_file",
       "export.prometheus.tls.key_file",
+      "compat[].datakit",
+      "compat[].sockstat",
+      "compat[].connection_status",
     ]);
     for (const { key, node } of keys)
       if (node.default !== undefined && !key.startsWith("export.otlp.tls"))
@@ -159,11 +169,27 @@ describe("docs/CONFIGURATION.md", () => {
   const docs = renderConfigurationDocs();
 
   test("has a row for every key, variable and refused key", () => {
-    const rows = docs.split("\n").filter((line) => line.startsWith("| `"));
+    const [before = "", after = ""] = docs.split(/^## OpenTelemetry declarative configuration$[^]*?(?=^## )/m);
+    const rows = [...before.split("\n"), ...after.split("\n")].filter((line) => line.startsWith("| `"));
     for (const { key } of keys.filter(({ key: path }) => path.includes(".")))
       expect(rows.filter((row) => row.startsWith(`| \`${key}\` |`))).toHaveLength(1);
     for (const name of [...Object.keys(variables), ...Object.keys(unbuiltKeys)])
       expect(rows.filter((row) => row.startsWith(`| \`${name}\` |`))).toHaveLength(1);
+  });
+
+  test("shows what becomes of the keys of a declarative file, each once", () => {
+    const section = /^## OpenTelemetry declarative configuration$[^]*?(?=^## )/m.exec(docs)?.[0] ?? "";
+    const rows = section.split("\n").filter((line) => line.startsWith("| `"));
+    const names = rows.map((row) => row.split("` | ")[0]);
+    expect(new Set(names).size).toBe(names.length);
+    for (const row of [
+      "| `meter_provider.readers[].periodic.interval` | `collection.interval`, in ms. Without it 60000 |",
+      "| `otlp_http.endpoint` | `metrics_endpoint`. Without it `http://localhost:4318/v1/metrics` |",
+      "| `otlp_grpc.tls.insecure` | Whether an endpoint without a scheme is an `http://` one |",
+      "| `meter_provider.views` | Refused: choose in the file of sockscope what is measured |",
+      "| `tracer_provider` | Left aside: sockscope has no spans |",
+    ])
+      expect(rows).toContain(row);
   });
 
   test("shows type, default and meaning", () => {

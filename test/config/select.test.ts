@@ -154,6 +154,8 @@ describe("an inclusion that an exclusion covers", () => {
   test.each([
     ["{ ports: [443] }", "{ ports: [443] }"],
     ["{ ports: [443], side: local }", "{ ports: [443] }"],
+    ["{ ports: [443], side: remote, port_side: local }", "{ ports: [443], side: local }"],
+    ["{ ports: [443], side: local, port_side: any }", "{ ports: [443] }"],
     ["{ ports: [443], pids: [1] }", '{ ports: ["400-500"] }'],
     ["{ networks: [10.1.0.0/16] }", "{ networks: [10.0.0.0/8] }"],
     ["{ loopback: on, side: local }", "{ loopback: on }"],
@@ -167,6 +169,7 @@ describe("an inclusion that an exclusion covers", () => {
     ["{ ports: [443] }", "{ ports: [443], pids: [1] }"],
     ["{ ports: [443] }", "{ ports: [443], side: local }"],
     ["{ ports: [443], side: remote }", "{ ports: [443], side: local }"],
+    ["{ ports: [443], side: local, port_side: remote }", "{ ports: [443], side: local }"],
     ["{ ports: [443, 80] }", "{ ports: [443] }"],
     ["{ networks: [10.0.0.0/8] }", "{ networks: [10.1.0.0/16] }"],
     ["{ loopback: off, side: local }", "{ loopback: off }"],

@@ -162,7 +162,7 @@ describe("faults of all files are told at once", () => {
     ]);
   });
 
-  test("any text is targets or located faults", () => {
+  test("any text is targets or located faults", { timeout: 60_000 }, () => {
     const from = readMain({ file: "main.yaml", text: "{}" }, {});
     const survives = (text: string): void => {
       const { parsed, faults: found } = readConfig(from, [{ file: "t.yaml", text }]);

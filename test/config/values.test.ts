@@ -5,7 +5,7 @@ import { editDistance, nearest } from "../../src/text/nearest.ts";
 import { formatBytes, parseBytes } from "../../src/config/bytes.ts";
 import { formatPath, patternOf } from "../../src/config/path.ts";
 import { parseTarget } from "../../src/config/target.ts";
-import { unbuiltKey, unbuiltKeys, unbuiltValue, unbuiltValues } from "../../src/config/unbuilt.ts";
+import { unbuiltKey, unbuiltKeys } from "../../src/config/unbuilt.ts";
 
 describe("durations", () => {
   test.each([
@@ -202,18 +202,8 @@ describe("what this version does not have", () => {
     expect(unbuiltKey(path)).toBe(`"${path.at(-1)}" is not supported by this version of sockscope: ${remedy}`);
   });
 
-  test.each(unbuiltValues.flatMap(({ at, values, remedy }) => values.map((value) => [at, value, remedy] as const)))(
-    "at %s the value %s",
-    (at, value, remedy) => {
-      const path = at.split(".").flatMap((step) => (step.endsWith("[]") ? [step.slice(0, -2), 7] : [step]));
-      const [given, shown] = value === "a list" ? [[1], value] : [value, `"${value}"`];
-      expect(unbuiltValue(path, given)).toBe(`${shown} is not supported by this version of sockscope: ${remedy}`);
-    },
-  );
-
   test("nothing that it has", () => {
     expect(unbuiltKey(["probes", "targets"])).toBeUndefined();
     expect(unbuiltKey(["toString"])).toBeUndefined();
-    expect(unbuiltValue(["sockets", "group_by"], "endpoint")).toBeUndefined();
   });
 });

@@ -224,7 +224,8 @@ export: { otlp: { endpoint: "http://127.0.0.1:${receiver.port}" }, prometheus: {
       `cannot write ${disk}/metrics.jsonl (ENOSPC): its metrics are lost until it can`,
     );
     const health = await fetch(`${url}/healthz`);
-    expect([health.status, await health.text()]).toEqual([503, `cannot write ${disk}/metrics.jsonl (ENOSPC)\n`]);
+    expect(health.status).toBe(503);
+    expect(await health.json()).toMatchObject({ reason: `cannot write ${disk}/metrics.jsonl (ENOSPC)` });
     expect((await fetch(`${url}/livez`)).status).toBe(200);
     // The agent's own view of its mounts.
     const seen = `/proc/${agent.child.pid}/root${disk}/metrics.jsonl`;
@@ -329,7 +330,19 @@ export: { otlp: { endpoint: "http://127.0.0.1:${receiver.port}" } }`;
     const url = await agent.pageUrl();
     const statusOf = async (path: string): Promise<number> => (await fetch(`${url}${path}`)).status;
     await expect.poll(() => statusOf("/healthz"), { timeout: 5000 }).toBe(503);
-    expect(await (await fetch(`${url}/healthz`)).text()).toBe(`no export to 127.0.0.1:${port} in the last 0.6 s\n`);
+    const ill: unknown = await (await fetch(`${url}/healthz`)).json();
+    expect(ill).toMatchObject({
+      status: "unhealthy",
+      reason: `no export to 127.0.0.1:${port} in the last 0.6 s`,
+      destinations: [
+        {
+          destination: `127.0.0.1:${port}`,
+          queue: { requests: expect.any(Number) as number },
+          last_success: null,
+          last_error: { type: "ECONNREFUSED" },
+        },
+      ],
+    });
     expect(await statusOf("/livez")).toBe(200);
     await using receiver = await startOtlpReceiver({ port });
     await receiver.until((requests) => requests.length >= 6);
@@ -342,6 +355,16 @@ export: { otlp: { endpoint: "http://127.0.0.1:${receiver.port}" } }`;
     const times = [...new Set(receiver.points().map(({ time }) => time))];
     expect(times).toEqual(times.toSorted((a, b) => a - b));
     expect(times.length).toBeGreaterThanOrEqual(6);
+    const named = (name: string) => receiver.points().filter((point) => point.name === name);
+    expect(named("otel.sdk.exporter.operation.duration").map(({ attributes }) => attributes)).toContainEqual({
+      "otel.component.name": `otlp_http_metric_exporter/127.0.0.1:${port}`,
+      "otel.component.type": "otlp_http_metric_exporter",
+      "server.address": "127.0.0.1",
+      "server.port": port,
+      "error.type": "ECONNREFUSED",
+    });
+    expect(named("sockscope.agent.export.retries").at(-1)?.value).toBeGreaterThan(0);
+    expect(named("otel.sdk.exporter.metric_data_point.inflight").at(-1)?.value).toBeDefined();
   });
 
   test("two destinations: one that hangs takes no tick from the other, and health names it", async () => {
@@ -356,9 +379,10 @@ export: { otlp: { endpoint: "http://127.0.0.1:${receiver.port}" } }`;
     await agent.logged(new RegExp(`^metrics are sent to 127.0.0.1:${stuck.port} and 127.0.0.1:${sound.port} by OTLP`));
     await sound.until((requests) => requests.length >= 5);
     await expect.poll(async () => (await fetch(`${url}/healthz`)).status, { timeout: 5000 }).toBe(503);
-    expect(await (await fetch(`${url}/healthz`)).text()).toBe(
-      `no export to 127.0.0.1:${stuck.port} in the last 0.6 s\n`,
-    );
+    expect(await (await fetch(`${url}/healthz`)).json()).toMatchObject({
+      reason: `no export to 127.0.0.1:${stuck.port} in the last 0.6 s`,
+      destinations: [{ sent: { points: 0 } }, { last_error: null, dropped: { queue_full: 0 } }],
+    });
     const destinations = new Set(
       sound
         .points()

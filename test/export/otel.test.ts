@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from "vitest";
-import { type Collected, createTelemetry, type Telemetry } from "../../src/export/otel.ts";
+import type { Collected } from "../../src/export/instruments.ts";
+import { createTelemetry, type Telemetry } from "../../src/export/otel.ts";
 import { columnsOf, toMetricData } from "../../src/export/metric-data.ts";
 import { descriptorOf } from "../../src/metrics/catalogue.ts";
 import type { Observation } from "../../src/metrics/observation.ts";

@@ -15,6 +15,8 @@ import {
   useDelivery,
   values,
 } from "../kit/otlp-delivery.ts";
+import { flattenPoints } from "../kit/otlp-receiver.ts";
+import { lock, storageFolder } from "../kit/otlp-storing.ts";
 import { until } from "../kit/until.ts";
 import { startMs, timeMs } from "../kit/otlp-snapshots.ts";
 
@@ -123,6 +125,55 @@ describe.each(temporalities)("no answer (%s)", (temporality) => {
     expect(from.stats()).toMatchObject({ sentPoints: 53, dropped: { queue_full: 0 } });
   });
 
+  test("with storage each of 50 intervals arrives at least once, over a restart amid them and a lost answer", async () => {
+    using folder = storageFolder();
+    const port = await freePort();
+    const open = () =>
+      destinationOf(`http://127.0.0.1:${port}/v1/metrics`, { temporality, storage: folder.path }, undefined, { lock });
+    const at = (tick: number): number => timeMs + tick * 15_000;
+    /** Each process counts from 0 from its start on. */
+    const lives = [
+      { start: startMs, ticks: [...Array(26).keys()] },
+      { start: at(26) - 1000, ticks: Array.from({ length: 26 }, (_, index) => 26 + index) },
+    ];
+    const countedAt = (tick: number, first = 0): number => (tick - first + 1) * 3;
+    const to = await receiver(port);
+    const first = open();
+    for (const tick of lives[0]?.ticks ?? []) {
+      await first.export(numbered(countedAt(tick), at(tick)));
+      if (tick > 0) continue;
+      await first.flush(after(5000));
+      await to.close();
+    }
+    await first.shutdown(AbortSignal.abort());
+    const second = open();
+    const { start = 0, ticks = [] } = lives[1] ?? {};
+    for (const tick of ticks.slice(0, -1)) await second.export(numbered(countedAt(tick, 26), at(tick), start));
+    const back = await receiver(port);
+    back.answer({ status: 200 }, "reset");
+    await second.export(numbered(countedAt(51, 26), at(51), start));
+    await second.flush(after(10_000));
+    const received = flattenPoints([...to.requests, ...back.requests].map(({ message }) => message));
+    expect(received).toHaveLength(53);
+    const distinct = [...new Map(received.map((point) => [point.time, point])).values()];
+    expect(distinct.map(({ time }) => time)).toEqual([...Array(52).keys()].map(at));
+    if (temporality === "cumulative") {
+      const counted = lives.flatMap((life) => life.ticks.map((tick) => countedAt(tick, life.ticks[0])));
+      expect(distinct.map(({ value }) => value)).toEqual(counted);
+      expect(new Set(distinct.map((point) => point.start))).toEqual(new Set([startMs, start]));
+    } else {
+      expect(distinct.map(({ value }) => value)).toEqual(distinct.map(() => 3));
+      expect(distinct.map((point) => point.start)).toEqual([
+        startMs,
+        ...Array.from({ length: 25 }, (_, tick) => at(tick)),
+        start,
+        ...Array.from({ length: 25 }, (_, tick) => at(26 + tick)),
+      ]);
+    }
+    expect(second.stats()).toMatchObject({ queueRequests: 0, queuePoints: 0, retries: expect.any(Number) as number });
+    expect(folder.files()).toEqual([]);
+  });
+
   test("a request older than max_elapsed_time is given up, newer ones go on", async () => {
     const to = await receiver();
     to.always({ status: 503 });
@@ -194,6 +245,9 @@ describe.each(temporalities)("a full queue (%s)", (temporality) => {
     expect(queueBytes).toBeGreaterThan(800);
     const to = await receiver(port);
     await from.flush(after(5000));
+    expect(lines.at(-1)).toMatch(
+      new RegExp(`is back: ${values(to).length} requests waited, ${dropped.queue_full} points were dropped meanwhile$`),
+    );
     const kept = values(to);
     expect(kept.length + dropped.queue_full).toBe(20);
     // A delta that is dropped is lost, while a cumulative value has those before it.

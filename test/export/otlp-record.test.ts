@@ -5,7 +5,7 @@ import { decodeRecord, encodeHeader, headerBytes, type RequestRecord } from "../
 const record: fc.Arbitrary<RequestRecord> = fc.record({
   body: fc.uint8Array({ maxLength: 300 }),
   encoding: fc.constantFrom("gzip", "zstd", "none"),
-  protocol: fc.constantFrom("http/protobuf", "http/json"),
+  format: fc.constantFrom("protobuf", "json"),
   sequence: fc.maxSafeNat(),
   points: fc.nat(2 ** 32 - 1),
 });
@@ -27,7 +27,7 @@ describe("a request on disk", () => {
     const bytes = bytesOf({
       body: Uint8Array.of(1, 2),
       encoding: "gzip",
-      protocol: "http/json",
+      format: "json",
       sequence: 258,
       points: 3,
     });

@@ -9,10 +9,10 @@ beforeEach(() => {
 const report = (isTls = false, secrets: readonly string[] = []): DeliveryReport =>
   new DeliveryReport((level, message) => lines.push(`${level} ${message}`), { host: "c:4318", isTls }, secrets);
 
-const failed = (reason: string, status?: number) =>
+const failed = (reason: string, status?: number | string) =>
   ({ kind: "retry", reason, retryAfterMs: 0, ...(status === undefined ? {} : { status }) }) as const;
-const refused = (status: number, reason = "") => ({ kind: "refused", status, reason }) as const;
-const delivered = (rejected = 0, message = "") => ({ kind: "delivered", rejected, message }) as const;
+const refused = (status: number | string, reason = "") => ({ kind: "refused", status, reason }) as const;
+const delivered = (rejected = 0, message = "") => ({ kind: "delivered", status: 200, rejected, message }) as const;
 
 describe("DeliveryReport", () => {
   test("an outage is one line when it begins and one when it ends", () => {
@@ -26,6 +26,19 @@ describe("DeliveryReport", () => {
     expect(lines).toEqual([
       "warn cannot reach the OTLP destination c:4318 (ECONNREFUSED): requests are queued and retried; check that it runs and listens there",
       "info the OTLP destination c:4318 is back: 12 requests waited",
+    ]);
+  });
+
+  test("points that the queue has dropped since the last delivery are told when it is over", () => {
+    const destination = report();
+    destination.delivered(delivered(), 1, 7);
+    destination.failed(failed("ECONNREFUSED"));
+    destination.delivered(delivered(), 12, 30);
+    destination.failed(failed("ECONNREFUSED"));
+    destination.delivered(delivered(), 1, 30);
+    expect(lines.filter((line) => line.startsWith("info"))).toEqual([
+      "info the OTLP destination c:4318 is back: 12 requests waited, 23 points were dropped meanwhile",
+      "info the OTLP destination c:4318 is back: 1 request waited",
     ]);
   });
 
@@ -51,6 +64,43 @@ describe("DeliveryReport", () => {
     expect(lines).toHaveLength(1);
     expect(lines[0]).toContain(`warn the OTLP destination c:4318 refuses requests (status ${status}`);
     expect(lines[0]).toContain(`: their points are dropped; ${remedy}`);
+  });
+
+  test.each([
+    ["UNAUTHENTICATED", "no token", "check export.otlp.headers"],
+    ["PERMISSION_DENIED", "", "check export.otlp.headers"],
+    ["UNIMPLEMENTED", "unknown service", "check export.otlp.compression, and that the port of export.otlp.endpoint is"],
+    [
+      "RESOURCE_EXHAUSTED",
+      "grpc: received message after decompression larger than max 5 > 4",
+      "raise the destination's limit of the message size to 4 MiB",
+    ],
+    ["INVALID_ARGUMENT", "bad", undefined],
+  ])("status %s of gRPC says what to do", (status, reason, remedy) => {
+    report().refused(refused(status, reason));
+    const said = reason === "" ? "" : `, "${reason}"`;
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toContain(
+      `warn the OTLP destination c:4318 refuses requests (status ${status}${said}): their points are dropped`,
+    );
+    if (remedy === undefined) expect(lines[0]).toMatch(/dropped$/);
+    else expect(lines[0]).toContain(`; ${remedy}`);
+  });
+
+  test.each(["UNAVAILABLE", "RESOURCE_EXHAUSTED"])(
+    "status %s of gRPC is one of a destination that is busy",
+    (status) => {
+      report().failed(failed(`status ${status}`, status));
+      expect(lines[0]).toContain(`answers with status ${status}: requests are queued and retried; it is overloaded`);
+    },
+  );
+
+  test.each(["ERR_HTTP2_ERROR", "ERR_CONNECTION_LOST", "ECONNRESET"])("%s of gRPC may be the wrong port", (reason) => {
+    const about = { host: "c:4318", isTls: false, isGrpc: true };
+    new DeliveryReport((level, message) => lines.push(`${level} ${message}`), about, []).failed(failed(reason));
+    expect(lines[0]).toContain(
+      "for a TLS port write https:// in export.otlp.endpoint; of a collector's ports the one for gRPC is 4317",
+    );
   });
 
   test("a refusal is said once for each change of status, and again after a calm", () => {

@@ -48,10 +48,11 @@ describe("judgeReply", () => {
   test("a success carries what was rejected", () => {
     expect(judgeReply(reply(200, { body: partialSuccess(3, "too old") }), now)).toEqual({
       kind: "delivered",
+      status: 200,
       rejected: 3,
       message: "too old",
     });
-    expect(judgeReply(reply(202), now)).toEqual({ kind: "delivered", rejected: 0, message: "" });
+    expect(judgeReply(reply(202), now)).toEqual({ kind: "delivered", status: 202, rejected: 0, message: "" });
   });
 
   test("an answer that is too long is not retried", () => {

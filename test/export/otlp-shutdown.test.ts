@@ -54,7 +54,7 @@ describe("shutdown", () => {
 
   /** Exports to a URL in a process of its own and shuts down; returns what the process says at its end. */
   const runAndShutDown = async (url: string): Promise<string> => {
-    const source = new URL("../../src/export/otlp-http.ts", import.meta.url).href;
+    const source = new URL("../../src/export/otlp-transport.ts", import.meta.url).href;
     const minute = 60_000;
     const config = {
       url,

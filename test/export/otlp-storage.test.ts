@@ -18,7 +18,7 @@ import { after, everyMs, freePort, mib, noise, numbered, useDelivery, values } f
 import { lock, storageFolder } from "../kit/otlp-storing.ts";
 import { until } from "../kit/until.ts";
 
-const { destination, lines, receiver } = useDelivery();
+const { destination, grpcReceiver, lines, receiver } = useDelivery();
 
 /** Nothing listens at this port until a receiver is started there. */
 const awayUrl = async () => {
@@ -107,6 +107,29 @@ describe("storage", () => {
     await from.flush(after(5000));
     expect(values(to)).toEqual([1, 2]);
     expect(to.requests.map(({ headers }) => headers["content-encoding"])).toEqual(["gzip", undefined]);
+  });
+
+  test("each request goes by gRPC as well as by HTTP, but for JSON, which gRPC does not carry", async () => {
+    using folder = storageFolder();
+    const port = await freePort();
+    const url = `http://127.0.0.1:${port}/`;
+    for (const [value, protocol] of (["http/protobuf", "http/json", "grpc"] as const).entries()) {
+      const from = open(url, folder.path, { protocol, retry: everyMs(60_000) });
+      await from.export(numbered(value));
+      await from.shutdown(AbortSignal.abort());
+    }
+    lines.length = 0;
+    const to = await grpcReceiver(port);
+    const second = open(url, folder.path, { protocol: "grpc" });
+    await second.export(numbered(3));
+    await second.flush(after(5000));
+    expect(values(to)).toEqual([0, 2, 3]);
+    expect(second.stats()).toMatchObject({ queueBytes: 0, sentPoints: 3, dropped: { refused: 1 } });
+    await second.shutdown(after(1000));
+    expect(folder.files()).toEqual([]);
+    expect(lines.slice(1)).toEqual([
+      `warn the OTLP destination 127.0.0.1:${port} refuses requests (ERR_INVALID_FORMAT): their points are dropped; they were stored as JSON, which gRPC does not carry`,
+    ]);
   });
 
   test("two destinations share a folder, other credentials go on with the same requests", async () => {

@@ -22,7 +22,16 @@ import { metric, set, snapshot, type Point } from "./snapshots.ts";
 const small = snapshot([metric("sockscope.probe.up", [{}, [[set({ "sockscope.probe.name": "a" }), 1]]])], {
   host: "h",
 });
-const good = { live: undefined, ready: undefined, healthy: undefined };
+const figures = {
+  destination: "c:4318",
+  queue: { requests: 2, bytes: 300, max_bytes: 1000 },
+  sent: { points: 10, bytes: 200 },
+  dropped: { queue_full: 1, rejected: 0, refused: 0, expired: 0, too_large: 0, damaged: 0 },
+  retries: 3,
+  last_success: null,
+  last_error: { time: "2026-11-24T12:00:00.000Z", type: "503" },
+};
+const good = { live: undefined, ready: undefined, healthy: undefined, destinations: [figures] };
 
 const pages: Page[] = [];
 const sockets: Socket[] = [];
@@ -151,9 +160,14 @@ describe("/metrics", () => {
 });
 
 describe("health", () => {
-  const sick = { live: "no tick for 40 s", ready: "the first tick\nis not done", healthy: "no export for 46 s" };
+  const sick = {
+    live: "no tick for 40 s",
+    ready: "the first tick\nis not done",
+    healthy: "no export for 46 s",
+    destinations: [figures],
+  };
 
-  test.each(["/livez", "/readyz", "/healthz"])("%s is ok", async (path) => {
+  test.each(["/livez", "/readyz"])("%s is ok", async (path) => {
     const { status, body } = await ask(await open(), path);
     expect([status, body]).toEqual([200, "ok\n"]);
   });
@@ -161,11 +175,29 @@ describe("health", () => {
   test.each([
     ["/livez", "no tick for 40 s\n"],
     ["/readyz", "the first tick is not done\n"],
-    ["/healthz", "no tick for 40 s\n"],
   ])("%s says why not, in one line", async (path, reason) => {
     const { status, headers, body } = await ask(await open({ health: () => sick }), path);
     expect([status, body]).toEqual([503, reason]);
     expect(headers["content-type"]).toBe("text/plain; charset=utf-8");
+  });
+
+  test("/healthz has the destinations as JSON, whether they are well or not", async () => {
+    const well = await ask(await open(), "/healthz");
+    expect([well.status, well.headers["content-type"]]).toEqual([200, "application/json; charset=utf-8"]);
+    expect(JSON.parse(well.body)).toEqual({ status: "ok", destinations: [figures] });
+    const ill = await ask(await open({ health: () => ({ ...sick, live: undefined }) }), "/healthz");
+    expect(ill.status).toBe(503);
+    expect(JSON.parse(ill.body)).toEqual({
+      status: "unhealthy",
+      reason: "the first tick is not done",
+      destinations: [figures],
+    });
+  });
+
+  test("/healthz has who probes, where there is an election", async () => {
+    const page = await open({ health: () => ({ ...good, election: "standing by, one leads" }) });
+    const { body } = await ask(page, "/healthz");
+    expect(JSON.parse(body)).toEqual({ status: "ok", election: "standing by, one leads", destinations: [figures] });
   });
 
   test("a collector outage concerns /healthz only", async () => {
@@ -233,6 +265,16 @@ describe("a page with a user and a password", () => {
     const page = await open({ basicAuth });
     for (const path of ["/livez", "/readyz", "/healthz"])
       expect([path, await statusOf(page, path)]).toEqual([path, 200]);
+  });
+
+  test("shows the figures of /healthz to those alone who have them", async () => {
+    const page = await open({ basicAuth });
+    expect(JSON.parse((await ask(page, "/healthz")).body)).toEqual({ status: "ok" });
+    const headers = { authorization: basic("mé:pä:ss wörd") };
+    expect(JSON.parse((await ask(page, "/healthz", { headers })).body)).toEqual({
+      status: "ok",
+      destinations: [figures],
+    });
   });
 
   test("without both everybody is let in, with whatever header", async () => {

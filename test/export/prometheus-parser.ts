@@ -67,6 +67,7 @@ const suffixes: Readonly<Record<Format, Readonly<Record<string, readonly string[
     gauge: [""],
     histogram: ["_bucket", "_sum", "_count", "_created"],
     info: ["_info"],
+    unknown: [""],
   },
   text: { counter: [""], gauge: [""], histogram: ["_bucket", "_sum", "_count"] },
 };

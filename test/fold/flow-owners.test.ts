@@ -4,7 +4,7 @@ import { createSocketFold, foldBatch, foldWaiting } from "../../src/collect/sock
 import { defaults } from "../../src/config/defaults.ts";
 import { foldEvent } from "../../src/fold/flow-events.ts";
 import { beginFlows, collectFlows, letWait, settleFlows, takeWaiting } from "../../src/fold/flows.ts";
-import { createStateCounts } from "../../src/fold/states.ts";
+import { resetStates } from "../../src/fold/states.ts";
 import type { SocketsConfig } from "../../src/model/config.ts";
 import type { CgroupInfo, ProcessInfo } from "../../src/model/owner.ts";
 import { TCP_CLOSE, TCP_LISTEN } from "../../src/netlink/constants.ts";
@@ -45,13 +45,13 @@ const createTest = (groupBy: SocketsConfig["groupBy"]) => {
     event: (row: SocketRow) => foldEvent(fold.flows, batchOf([{ ...row, state: TCP_CLOSE }]), 0, fold.facts),
     /** `found` happens between the dump and the folding of the flows that wait. */
     dump: (rows: readonly SocketRow[], found: () => void = () => undefined) => {
-      const counts = createStateCounts();
+      resetStates(fold.states);
       beginFlows(fold.flows, ++tick * 1000);
       letWait(fold.flows);
-      foldBatch(fold, counts, batchOf(rows));
+      foldBatch(fold, batchOf(rows));
       const waiting = takeWaiting(fold.flows);
       found();
-      for (const batch of waiting) foldWaiting(fold, counts, batch);
+      for (const batch of waiting) foldWaiting(fold, batch);
       drain(settleFlows(fold.flows));
       fold.listening.nextDump();
       const { value } = drain(collectFlows(fold.flows, false));
@@ -69,7 +69,7 @@ const createTest = (groupBy: SocketsConfig["groupBy"]) => {
               .join(" "),
             sum,
           ]);
-      return { counts: of("sockscope.flow.count"), sent: of("sockscope.flow.io", "transmit"), states: counts };
+      return { counts: of("sockscope.flow.count"), sent: of("sockscope.flow.io", "transmit"), states: fold.states };
     },
   };
 };

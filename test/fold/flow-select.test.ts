@@ -3,10 +3,11 @@ import { createSocketFold, foldBatch, foldWaiting } from "../../src/collect/sock
 import { defaults } from "../../src/config/defaults.ts";
 import { foldEvent } from "../../src/fold/flow-events.ts";
 import { beginFlows, collectFlows, letWait, settleFlows, takeWaiting } from "../../src/fold/flows.ts";
-import { createStateCounts } from "../../src/fold/states.ts";
+import { resetStates } from "../../src/fold/states.ts";
 import { parseNetwork } from "../../src/model/address.ts";
 import type { SelectConfig, SocketsConfig } from "../../src/model/config.ts";
 import type { ProcessInfo } from "../../src/model/owner.ts";
+import { noNetnsFacts } from "../../src/model/sources.ts";
 import { TCP_CLOSE, TCP_LISTEN, TCP_SYN_SENT } from "../../src/netlink/constants.ts";
 import { createSelector } from "../../src/select/select.ts";
 import { drain, pointsOf } from "../kit/points.ts";
@@ -29,6 +30,7 @@ const createTest = (select: SelectConfig, groupBy: SocketsConfig["groupBy"] = ["
       cgroup: () => undefined,
     },
     selector: createSelector(select),
+    netns: noNetnsFacts,
     networks: [
       { name: "office", networks: [network("10.0.0.0", 8)] },
       { name: "lab", networks: [network("10.9.0.0", 16), network("2001:db8::", 32)] },
@@ -44,11 +46,11 @@ const createTest = (select: SelectConfig, groupBy: SocketsConfig["groupBy"] = ["
       return { ...fold.flows.events };
     },
     dump: (rows: readonly SocketRow[]) => {
-      const counts = createStateCounts();
+      resetStates(fold.states);
       beginFlows(fold.flows, ++tick * 1000);
       letWait(fold.flows);
-      foldBatch(fold, counts, batchOf(rows));
-      for (const batch of takeWaiting(fold.flows)) foldWaiting(fold, counts, batch);
+      foldBatch(fold, batchOf(rows));
+      for (const batch of takeWaiting(fold.flows)) foldWaiting(fold, batch);
       drain(settleFlows(fold.flows));
       fold.listening.nextDump();
       const points = pointsOf(drain(collectFlows(fold.flows, false)).value);
@@ -61,7 +63,7 @@ const createTest = (select: SelectConfig, groupBy: SocketsConfig["groupBy"] = ["
           attributes["network.peer.address"] ?? attributes["sockscope.peer.network"] ?? "none",
           value,
         ]);
-      return { sent: Object.fromEntries(sent) as Record<string, number>, states: counts };
+      return { sent: Object.fromEntries(sent) as Record<string, number>, states: fold.states };
     },
   };
 };
@@ -95,7 +97,7 @@ test("sockets that are not selected have no flow, no listener, and no place amon
   expect([states.ipv4[1], states.ipv4[2], states.ipv4[10]]).toEqual([1, 1, 0]);
   expect(fold.listeners.known.sockets.size).toBe(0);
   // It is no selected one, and yet it tells which end its connections were opened from.
-  expect(fold.facts.listening(80)).toBe(true);
+  expect(fold.facts.listening(batchOf([{ cookie: 6, localPort: 80 }]), 0)).toBe(true);
 });
 
 test("events are selected by what they carry", () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { type Libc, loadLibc } from "../../src/kernel/libc.ts";
-import { createSockDiag } from "../../src/kernel/netlink-socket.ts";
+import { createSockDiag, type SockDiagOptions } from "../../src/kernel/netlink-socket.ts";
 import { SourceError } from "../../src/model/errors.ts";
 import { type SocketProtocol, socketProtocols } from "../../src/model/socket.ts";
 import type { DumpReport } from "../../src/model/sources.ts";
@@ -57,6 +57,9 @@ const unixSocket =
   (cookie: number, flags = 2): Received =>
   (sequence) =>
     message(20, Buffer.concat([Buffer.of(1, 1, 1, 0), words(cookie, cookie, 0)]), { sequence, flags });
+/** An unconnected IPv4 socket. */
+const inetSocket: Received = (sequence) =>
+  message(20, Buffer.concat([Buffer.of(2, 7, 0, 0), Buffer.alloc(68)]), { sequence, flags: 2 });
 const end =
   (status = 0, type = 3): Received =>
   (sequence) =>
@@ -68,7 +71,7 @@ const together =
 
 const options = { plan: planTcpInfo([]), congestion: false, program: undefined, timeWait: false };
 
-const readAll = async (libc: Libc, protocols: readonly SocketProtocol[]) => {
+const readAll = async (libc: Libc, protocols: readonly SocketProtocol[], more?: SockDiagOptions) => {
   const restarts: SocketProtocol[] = [];
   let cookies: number[] = [];
   const report: DumpReport = {
@@ -81,7 +84,7 @@ const readAll = async (libc: Libc, protocols: readonly SocketProtocol[]) => {
     },
   };
   const read = async (): Promise<void> => {
-    for await (const batch of createSockDiag(libc, dumpsOf(protocols, options)).read(
+    for await (const batch of createSockDiag(libc, dumpsOf(protocols, options), more).read(
       AbortSignal.timeout(5000),
       report,
     )) {
@@ -164,6 +167,39 @@ test.each([
 test("a protocol that answers for one address family is not lacking", async () => {
   const { libc } = scriptedLibc([[end()], [end(-2)]]);
   expect((await readAll(libc, ["raw"])).report.lacking.size).toBe(0);
+});
+
+test("dumps of a protocol that has no more sockets than were given are left out, and it is not lacking", async () => {
+  const { libc, calls } = scriptedLibc([
+    [inetSocket, end()],
+    [inetSocket, end()],
+  ]);
+  const asked: [SocketProtocol, number][] = [];
+  const isEnough = (protocol: SocketProtocol, sockets: number): boolean => {
+    asked.push([protocol, sockets]);
+    return protocol === "tcp" || sockets > 0;
+  };
+  const { cookies, report } = await readAll(libc, ["tcp", "udp"], { isEnough });
+  expect(asked).toEqual([
+    ["tcp", 0],
+    ["udp", 0],
+    ["udp", 1],
+  ]);
+  expect(calls).toEqual(["socket", "dump other"]);
+  expect([cookies.length, report.lacking.size]).toEqual([1, 0]);
+});
+
+test("the socket is opened where it is told, and not at all where nothing is to be dumped", async () => {
+  const { libc, calls } = scriptedLibc([[end()]]);
+  const within = (open: () => void): void => {
+    calls.push("enter");
+    open();
+    calls.push("leave");
+  };
+  await readAll(libc, ["unix"], { within, isEnough: () => true });
+  expect(calls).toEqual([]);
+  await readAll(libc, ["unix"], { within });
+  expect(calls).toEqual(["enter", "socket", "leave", "dump unix"]);
 });
 
 test("another errno is a failure, at once", async () => {

@@ -12,6 +12,7 @@ const extra = (name: string): string => join(root, "test/collector", name);
 
 /** Where the shipped configuration listens. */
 export const collectorUrl = "http://127.0.0.1:4318";
+export const collectorGrpcUrl = "http://127.0.0.1:4317";
 export const collectorPage = "http://127.0.0.1:8889/metrics";
 /** The Collector's metrics about itself. */
 const own = "http://127.0.0.1:8888/metrics";
@@ -26,7 +27,7 @@ export const startCollector = async ({ overlays = [], file }: { overlays?: reado
     {
       path: realParts.otelcol,
       args: files.flatMap((path) => ["--config", path]),
-      env: { OTELCOL_FILE: file },
+      env: { OTELCOL_FILE: file, OTELCOL_TLS: join(root, "test/fixtures/tls") },
     },
     "http://127.0.0.1:13133/",
   );

@@ -61,6 +61,7 @@ probes:
   targets:
     - { name: elected, target: "tcp://127.0.0.1:${ports.elected}", source_address: ${address} }
     - { name: common, target: "tcp://127.0.0.1:${ports.common}", source_address: ${address}, election: off }
+compat: [datakit, connection_status]
 export: { prometheus: { listen: "${address}:9464" }, file: { path: metrics.jsonl } }
 `;
 
@@ -72,16 +73,20 @@ export const startMember = (member: Member, text: string) => {
     agent,
     /** How often it has begun to lead. */
     terms: () => agent.lines.filter(({ message }) => message.endsWith("leading, the probes run here")).length,
-    health: () => fetchText(`${member.page}/healthz`),
+    /** What /healthz says of the election; undefined as long as that is not well. */
+    health: async () => {
+      const body = await fetchText(`${member.page}/healthz`);
+      return body === undefined ? undefined : (JSON.parse(body) as { readonly election?: string }).election;
+    },
     metrics: () => fetchText(`${member.page}/metrics`),
-    /** What it has exported of a metric of the elected target. */
-    exported: (name: string): ReceivedPoint[] =>
+    /** What it has exported of a metric of the elected target, whose series have that attribute. */
+    exported: (name: string, attribute = "sockscope.probe.name", value = "elected"): ReceivedPoint[] =>
       flattenPoints(
         readFileSync(join(dirname(config.path), "metrics.jsonl"), "utf8")
           .split("\n")
           .slice(0, -1)
           .map((line) => JSON.parse(line) as MetricsRequest),
-      ).filter((point) => point.name === name && point.attributes["sockscope.probe.name"] === "elected"),
+      ).filter((point) => point.name === name && point.attributes[attribute] === value),
     [Symbol.asyncDispose]: async () => {
       agent.child.kill("SIGCONT");
       await agent[Symbol.asyncDispose]();

@@ -1,3 +1,4 @@
+import { writeSync } from "node:fs";
 import { createResolver } from "../../src/kernel/resolver.ts";
 import { never } from "./probe.ts";
 
@@ -7,6 +8,7 @@ const hosts = ["sleep-30000", "sleep-30001", "sleep-30002"];
 const abort = new AbortController();
 const lookups = hosts.map((host) => resolver.resolve(host, 4, 30_000, abort.signal));
 while (resolver.stats().running < hosts.length) await new Promise((done) => setTimeout(done, 10));
+process.on("exit", () => void writeSync(1, "bye"));
 
 if (process.argv[2] === "exit") process.exit(3);
 if (process.argv[2] === "throw") throw new Error("uncaught");

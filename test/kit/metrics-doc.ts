@@ -17,8 +17,9 @@ export type DocumentedMetric = {
 const named = (text: string): string[] => [...text.matchAll(/`([a-z_.]+)`/g)].map(([, name = ""]) => name);
 
 const metricOf = (section: string): DocumentedMetric | undefined => {
-  const [, instrument, unit, value] = /^- (.+?), unit `(.+?)`, (int|double)/m.exec(section) ?? [];
-  if (instrument === undefined || unit === undefined || value === undefined) return undefined;
+  const [, instrument, unit = "", value] =
+    /^- (.+?), (?:unit `(.+?)`|without a unit), (int|double)/m.exec(section) ?? [];
+  if (instrument === undefined || value === undefined) return undefined;
   const attributes = /^- Attributes: (.*)$/m.exec(section)?.[1] ?? "";
   return {
     instrument,

@@ -1,12 +1,14 @@
 import { createServer, type Server } from "node:net";
 import { once } from "node:events";
 import type { ServerOptions } from "node:https";
+import type { SecureServerOptions } from "node:http2";
 import { afterEach, expect } from "vitest";
 import type { OtlpDestination } from "../../src/export/otlp-destination.ts";
 import { OtlpDestinations } from "../../src/export/otlp-destinations.ts";
-import { createOtlpDestination, type OtlpDependencies } from "../../src/export/otlp-http.ts";
+import { createOtlpDestination, type OtlpDependencies } from "../../src/export/otlp-transport.ts";
 import { attributeSet, noAttributes, type Snapshot } from "../../src/model/columns.ts";
 import type { OtlpConfig } from "../../src/model/config.ts";
+import { type GrpcReceiver, startGrpcReceiver } from "./grpc-receiver.ts";
 import { type OtlpReceiver, startOtlpReceiver } from "./otlp-receiver.ts";
 import { descriptorOf, numbersOf, snapshotOf, startMs, timeMs } from "./otlp-snapshots.ts";
 
@@ -27,10 +29,10 @@ export const everyMs = (ms: number, maxElapsedMs = 0): OtlpConfig["retry"] => ({
 const series = attributeSet({ series: 0 });
 
 /** One point whose value tells the snapshots apart, always of the same series. */
-export const numbered = (value: number, time = timeMs): Snapshot => ({
+export const numbered = (value: number, time = timeMs, start = startMs): Snapshot => ({
   ...snapshotOf({
     descriptor: descriptorOf("a", "counter"),
-    numbers: [{ own: noAttributes, sets: [series], starts: Float64Array.of(startMs), values: Float64Array.of(value) }],
+    numbers: [{ own: noAttributes, sets: [series], starts: Float64Array.of(start), values: Float64Array.of(value) }],
     histograms: [],
     ended: [],
   }),
@@ -46,10 +48,11 @@ export const noise = (points: number): Snapshot =>
     ),
   );
 
-export const values = (from: OtlpReceiver): (number | undefined)[] => from.points().map(({ value }) => value);
+export const values = (from: Pick<OtlpReceiver, "points">): (number | undefined)[] =>
+  from.points().map(({ value }) => value);
 
 /** The same as totals, whatever the temporality: the last of them is what was counted in all. */
-export const totals = (from: OtlpReceiver): (number | undefined)[] => {
+export const totals = (from: Pick<OtlpReceiver, "points">): (number | undefined)[] => {
   let sum = 0;
   return from.points().map(({ value, temporality }) => (temporality === 1 ? (sum += value ?? 0) : value));
 };
@@ -104,6 +107,11 @@ export const useDelivery = () => {
     clock: { advance: (ms: number): void => void (aheadMs += ms) },
     receiver: async (port = 0, tls?: ServerOptions): Promise<OtlpReceiver> => {
       const started = await startOtlpReceiver({ port, tls });
+      cleanup.push(started.close);
+      return started;
+    },
+    grpcReceiver: async (port = 0, tls?: SecureServerOptions): Promise<GrpcReceiver> => {
+      const started = await startGrpcReceiver({ port, tls });
       cleanup.push(started.close);
       return started;
     },

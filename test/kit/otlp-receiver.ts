@@ -2,6 +2,7 @@ import { createServer, type IncomingHttpHeaders, type IncomingMessage, type Serv
 import { createServer as createSecureServer, type ServerOptions } from "node:https";
 import { gunzipSync, zstdDecompressSync } from "node:zlib";
 import protobuf from "protobufjs";
+import { createInbox } from "./otlp-inbox.ts";
 
 /**
  * An OTLP/HTTP receiver of metrics that shares no code with the exporter: it decodes by protobufjs from the published
@@ -180,7 +181,7 @@ const decompress = (body: Buffer, encoding: string | undefined): Buffer => {
 };
 
 const ok: Answer = { status: 200 };
-const isAccepted = ({ answer }: ReceivedRequest): boolean => typeof answer === "object" && (answer.status ?? 200) < 300;
+const isAccepted = (answer: Answer): boolean => typeof answer === "object" && (answer.status ?? 200) < 300;
 
 const dribble = (response: ServerResponse): void => {
   response.writeHead(200, { "content-type": "application/x-protobuf" });
@@ -219,19 +220,16 @@ type ReceiverOptions = {
 
 /** Starts a receiver on loopback. Close it with `close` or `await using`. */
 export const startOtlpReceiver = async ({ port: wantedPort = 0, tls }: ReceiverOptions = {}) => {
-  const requests: ReceivedRequest[] = [];
-  const script: Answer[] = [];
-  let otherwise: Answer = ok;
-  let arrived = Promise.withResolvers<void>();
+  const { nextAnswer, note, ...inbox } = createInbox<Answer, ReceivedRequest>(ok, isAccepted);
 
   const receive = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const body = Buffer.concat(await request.toArray());
     const plain = decompress(body, request.headers["content-encoding"]);
-    const answer = script.shift() ?? otherwise;
+    const answer = nextAnswer();
     const { method = "", url: path = "", headers } = request;
     const isJson = headers["content-type"] === "application/json";
     const message = isJson ? decodeJsonRequest(plain) : decodeRequest(plain);
-    requests.push({
+    note({
       method,
       path,
       headers,
@@ -242,8 +240,6 @@ export const startOtlpReceiver = async ({ port: wantedPort = 0, tls }: ReceiverO
       answer,
       at: performance.now(),
     });
-    arrived.resolve();
-    arrived = Promise.withResolvers();
     respond(answer, request, response);
   };
   const listener = (request: IncomingMessage, response: ServerResponse): void => {
@@ -266,29 +262,10 @@ export const startOtlpReceiver = async ({ port: wantedPort = 0, tls }: ReceiverO
     await closed.promise;
   };
   return {
+    ...inbox,
     port,
     /** For `OtlpConfig.url`. */
     url: `${tls === undefined ? "http" : "https"}://127.0.0.1:${port}/v1/metrics`,
-    /** Every request that could be decoded, in the order of arrival, whatever it was answered with. */
-    requests: requests as readonly ReceivedRequest[],
-    /** The answers of the next requests, one each; after them every request gets `always`, else a plain 200. */
-    answer: (...answers: Answer[]): void => void script.push(...answers),
-    always: (answer: Answer): void => void (otherwise = answer),
-    /** The points of all requests that were answered with success. */
-    points: (): ReceivedPoint[] => flattenPoints(requests.filter(isAccepted).map(({ message }) => message)),
-    /** Resolves when `enough` holds, which is asked after every request; rejects after `timeoutMs`. */
-    until: async (enough: (received: readonly ReceivedRequest[]) => boolean, timeoutMs = 10_000): Promise<void> => {
-      const deadline = Promise.withResolvers<never>();
-      const timer = setTimeout(
-        () => deadline.reject(new Error(`not enough after ${timeoutMs} ms: ${requests.length} requests`)),
-        timeoutMs,
-      );
-      try {
-        while (!enough(requests)) await Promise.race([arrived.promise, deadline.promise]);
-      } finally {
-        clearTimeout(timer);
-      }
-    },
     close,
     [Symbol.asyncDispose]: close,
   };

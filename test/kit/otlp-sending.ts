@@ -1,4 +1,4 @@
-import { createOtlpDestination } from "../../src/export/otlp-http.ts";
+import { createOtlpDestination, type OtlpDependencies } from "../../src/export/otlp-transport.ts";
 import type { Snapshot } from "../../src/model/columns.ts";
 import type { OtlpConfig } from "../../src/model/config.ts";
 
@@ -24,10 +24,17 @@ const configOf = (url: string): OtlpConfig => ({
 });
 
 /** The agent's own way to send, with its defaults, for snapshots that a test makes up. */
-export const openDestination = (url: string) => {
+export const openDestination = (
+  url: string,
+  config: Partial<OtlpConfig> = {},
+  dependencies: Partial<OtlpDependencies> = {},
+) => {
   const lines: string[] = [];
   const log = (level: string, message: string): void => void lines.push(`${level} ${message}`);
-  const destination = createOtlpDestination(configOf(url), { log, userAgent: "test" });
+  const destination = createOtlpDestination(
+    { ...configOf(url), ...config },
+    { log, userAgent: "test", ...dependencies },
+  );
   return {
     /** What it has logged. */
     lines: lines as readonly string[],

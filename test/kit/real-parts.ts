@@ -8,6 +8,7 @@ export const realParts = {
   victoria: named("VICTORIA"),
   prometheus: named("PROMETHEUS"),
   promtool: named("PROMTOOL"),
+  helm: named("HELM"),
   etcd: named("ETCD"),
   apiserver: named("APISERVER"),
 };

@@ -87,9 +87,9 @@ const side = fc.constantFrom("any" as const, "local" as const, "remote" as const
 
 const entryOf = <T extends object>(keys: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<SelectEntry> =>
   fc
-    .tuple(fc.record(keys, { requiredKeys: [] }), side)
+    .tuple(fc.record(keys, { requiredKeys: [] }), side, fc.option(side, { nil: undefined }))
     .filter(([given]) => Object.keys(given).length > 0)
-    .map(([given, wanted]): SelectEntry => ({ ...given, side: wanted }));
+    .map(([given, wanted, portSide]): SelectEntry => ({ ...given, side: wanted, portSide }));
 
 const configOf = (entry: fc.Arbitrary<SelectEntry>, most: number): fc.Arbitrary<SelectConfig> =>
   fc.record({ include: fc.array(entry, { maxLength: most }), exclude: fc.array(entry, { maxLength: most }) });

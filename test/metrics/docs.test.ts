@@ -22,6 +22,7 @@ describe("renderMetricsDocs", () => {
       "Flows and sockets",
       "Host",
       "Agent",
+      "Other tools' series",
       "Series",
       "Attributes",
     ]);

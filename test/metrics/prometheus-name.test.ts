@@ -47,9 +47,20 @@ describe("prometheusName", () => {
     });
   });
 
+  test.each<[name: MetricName, sample: string]>([
+    ["tcp.response_time_with_dns", "tcp_response_time_with_dns"],
+    ["tcp_data_segs_in", "tcp_data_segs_in"],
+    ["tcp_rtt_hist_ms", "tcp_rtt_hist_ms"],
+    ["sockstat.tcp.mem", "sockstat_tcp_mem"],
+    ["connection_status_up", "connection_status_up"],
+  ])("another tool's %s has nothing appended", (name, sample) => {
+    expect(prometheusName(descriptorOf(name))).toEqual({ family: sample, sample, unit: undefined });
+  });
+
   test("the catalogue has no unit but those whose words are tested here", () => {
-    const units = new Set(Object.keys(catalogue).map((name) => descriptorOf(name as MetricName).unit));
-    expect([...units].filter((unit) => !/^\{[a-z]+\}$/.test(unit)).sort()).toEqual(["By", "By/s", "s"]);
+    const descriptors = Object.keys(catalogue).map((name) => descriptorOf(name as MetricName));
+    const units = new Set(descriptors.filter(({ verbatim }) => verbatim !== true).map(({ unit }) => unit));
+    expect([...units].filter((unit) => !/^\{[a-z_]+\}$/.test(unit)).sort()).toEqual(["By", "By/s", "s"]);
   });
 
   test("no two metrics of the catalogue share a family or a sample", () => {

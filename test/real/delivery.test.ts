@@ -1,20 +1,21 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { configFile, startAgent } from "../kit/agent.ts";
-import { type Collector, collectorUrl, startCollector } from "../kit/collector.ts";
+import { type Collector, collectorGrpcUrl, collectorUrl, startCollector } from "../kit/collector.ts";
 import { startOtlpReceiver } from "../kit/otlp-receiver.ts";
 import { enterOwnNamespace } from "../kit/own-namespace.ts";
 import { scratchFolder } from "../kit/program.ts";
 import { canRun } from "../kit/real-parts.ts";
 import { until } from "../kit/until.ts";
 
-const configOf = (endpoint: string, timeout = "5s"): string => `
+const configOf = (endpoint: string, timeout = "5s", protocol = "http/protobuf"): string => `
 collection: { interval: 200ms, timeout: 200ms }
 sockets: off
 export:
   otlp:
     endpoint: "${endpoint}"
     timeout: ${timeout}
+    protocol: ${protocol}
     retry_on_failure: { initial_interval: 100ms, max_interval: 200ms }
 `;
 
@@ -43,9 +44,13 @@ describe.skipIf(!canRun("otelcol"))("delivery to the Collector", () => {
   });
   afterAll(() => leave?.());
 
-  test("it starts late and restarts: a line each way, and no tick is lost", { timeout: 60_000 }, async () => {
+  test.each([
+    ["http/protobuf", collectorUrl],
+    ["grpc", collectorGrpcUrl],
+  ])("%s: it starts late and restarts: a line each way, and no tick is lost", { timeout: 60_000 }, async (...to) => {
+    const [protocol, endpoint] = to;
     using folder = scratchFolder();
-    using config = configFile(configOf(collectorUrl));
+    using config = configFile(configOf(endpoint, "5s", protocol));
     await using agent = startAgent(config.path);
     const times: number[] = [];
     for (const [index, name] of ["first.json", "second.json"].entries()) {
@@ -59,7 +64,7 @@ describe.skipIf(!canRun("otelcol"))("delivery to the Collector", () => {
       times.push(...used().map(({ time }) => time));
       expect(times.filter((time) => time > down && time < up).length).toBeGreaterThanOrEqual(2);
     }
-    const gone = expect.stringMatching(/^warn cannot reach .*127\.0\.0\.1:4318 \(\w+\): .* queued and retried/);
+    const gone = expect.stringMatching(/^warn cannot reach .*127\.0\.0\.1:431[78] \(\w+\): .* queued and retried/);
     const back = expect.stringMatching(/^info .* is back: \d+ requests? waited$/);
     // The last stop may have been noticed already.
     expect(aboutDelivery(agent).slice(0, 4)).toEqual([gone, back, gone, back]);
@@ -80,8 +85,21 @@ describe.skipIf(!canRun("otelcol"))("delivery to the Collector", () => {
       "no-memory.yaml",
       /answers with status 503: requests are queued and retried; .* overloaded/,
     ],
-  ])("%s: one line, and the metrics go on once it takes them", { timeout: 60_000 }, async (_, overlay, line) => {
-    using config = configFile(configOf(collectorUrl));
+    [
+      "401 by gRPC",
+      "auth.yaml",
+      /refuses requests \(status UNAUTHENTICATED, .*: their points are dropped; check export\.otlp\.headers$/,
+      "grpc",
+    ],
+    [
+      "a full memory_limiter by gRPC",
+      "no-memory.yaml",
+      /answers with status UNAVAILABLE: requests are queued and retried; .* overloaded/,
+      "grpc",
+    ],
+  ])("%s: one line, and the metrics go on once it takes them", { timeout: 60_000 }, async (...about) => {
+    const [, overlay, line, protocol] = about;
+    using config = configFile(configOf(protocol === "grpc" ? collectorGrpcUrl : collectorUrl, "5s", protocol));
     await using refusing = await startCollector({ overlays: [overlay] });
     await using agent = startAgent(config.path);
     await afterTicks(agent);
@@ -105,8 +123,16 @@ describe.skipIf(!canRun("otelcol"))("delivery to the Collector", () => {
       /cannot reach .*; if this port speaks plain HTTP, write http:\/\//,
     ],
     ["the port of gRPC", "http://127.0.0.1:4317", /cannot reach .* the one for HTTP is 4318$/],
-  ])("%s: one line, and the metrics go on after a reload", { timeout: 60_000 }, async (_, endpoint, line) => {
-    using config = configFile(configOf(endpoint));
+    ["gRPC on the port of HTTP", collectorUrl, /cannot reach .* the one for gRPC is 4317$/, "grpc"],
+    [
+      "gRPC by TLS on the plain port",
+      "https://127.0.0.1:4317",
+      /cannot reach .*; if this port speaks plain HTTP, write http:\/\//,
+      "grpc",
+    ],
+  ])("%s: one line, and the metrics go on after a reload", { timeout: 60_000 }, async (...about) => {
+    const [, endpoint, line, protocol] = about;
+    using config = configFile(configOf(endpoint, "5s", protocol));
     await using collector = await startCollector({ overlays: ["quick.yaml"] });
     await using agent = startAgent(config.path);
     await afterTicks(agent);
@@ -122,10 +148,13 @@ describe.skipIf(!canRun("otelcol"))("delivery to the Collector", () => {
     ["http/json", "none"],
     ["http/json", "gzip"],
     ["http/json", "zstd"],
+    ["grpc", "none"],
+    ["grpc", "gzip"],
+    ["grpc", "zstd"],
   ])("it takes %s with compression %s", { timeout: 60_000 }, async (protocol, compression) => {
+    const endpoint = protocol === "grpc" ? collectorGrpcUrl : collectorUrl;
     using config = configFile(
-      configOf(collectorUrl).replace("sockets: off", "") +
-        `    protocol: ${protocol}\n    compression: ${compression}\n`,
+      configOf(endpoint, "5s", protocol).replace("sockets: off", "") + `    compression: ${compression}\n`,
     );
     await using collector = await startCollector({ overlays: ["quick.yaml"] });
     await using agent = startAgent(config.path);
@@ -134,8 +163,12 @@ describe.skipIf(!canRun("otelcol"))("delivery to the Collector", () => {
     expect(aboutDelivery(agent)).toEqual([]);
   });
 
-  test("it hangs: one line that names the timeout, one when it goes on", { timeout: 60_000 }, async () => {
-    using config = configFile(configOf(collectorUrl, "500ms"));
+  test.each([
+    ["http/protobuf", collectorUrl],
+    ["grpc", collectorGrpcUrl],
+  ])("%s: it hangs: one line that names the timeout, one when it goes on", { timeout: 60_000 }, async (...to) => {
+    const [protocol, endpoint] = to;
+    using config = configFile(configOf(endpoint, "500ms", protocol));
     await using collector = await startCollector({ overlays: ["quick.yaml"] });
     await using agent = startAgent(config.path);
     await arrives(collector);

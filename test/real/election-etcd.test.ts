@@ -50,10 +50,10 @@ describe.skipIf(!canRun("etcd"))("an election by etcd", () => {
       await until("it shows what it probes", async () => (await upOf(members[place], "common")) === 1);
       expect(await upOf(members[place], "elected")).toBeUndefined();
       expect(await leadsOf(members[place])).toBe(0);
-      expect(await members[place]?.health()).toBe(`ok\nelection: standing by, agent-${first} leads\n`);
+      expect(await members[place]?.health()).toBe(`standing by, agent-${first} leads`);
     }
     expect(await leadsOf(members[first])).toBe(1);
-    expect(await members[first]?.health()).toBe("ok\nelection: leading, the probes run here\n");
+    expect(await members[first]?.health()).toBe("leading, the probes run here");
 
     members[first]?.agent.child.kill("SIGKILL");
     const killedAt = performance.now();
@@ -85,19 +85,22 @@ describe.skipIf(!canRun("etcd"))("an election by etcd", () => {
     expect(await upOf(cut, "elected")).toBeUndefined();
     expect(await upOf(cut, "common")).toBe(1);
     await until("the other one leads", async () => (await upOf(other, "elected")) === 1);
-    for (const name of ["sockscope.probe.up", "sockscope.probe.runs", "sockscope.probe.latency"]) {
-      const points = cut?.exported(name) ?? [];
+    for (const [name = "", ...where] of [
+      ["sockscope.probe.up"],
+      ["sockscope.probe.runs"],
+      ["sockscope.probe.latency"],
+      ["tcp.success", "dest_port", String(elected.port)],
+      ["connection_status_up", "name", "elected"],
+    ]) {
+      const points = cut?.exported(name, ...where) ?? [];
       // The last one of each has no value, and it came once.
       expect([name, points.filter(({ flags }) => flags === 1).length, points.at(-1)?.flags]).toEqual([name, 1, 1]);
-      expect(other?.exported(name).every(({ flags }) => flags === 0)).toBe(true);
+      expect(other?.exported(name, ...where).every(({ flags }) => flags === 0)).toBe(true);
     }
     ways[first]?.set("open");
     ways[first]?.reset();
     await cut?.agent.logged(/its backend answers again/);
-    await until(
-      "it says who leads",
-      async () => (await cut?.health())?.endsWith(`agent-${1 - first} leads\n`) === true,
-    );
+    await until("it says who leads", async () => (await cut?.health())?.endsWith(`agent-${1 - first} leads`) === true);
     expect(changesOf(elected.visits)).toBe(1);
   });
 
@@ -142,7 +145,7 @@ describe.skipIf(!canRun("etcd"))("an election by etcd", () => {
       await until("what is not elected is probed", () => common.visits.length > 5);
       await until(
         "the page is there",
-        async () => (await member.health()) === "ok\nelection: standing by, the backend has not answered yet\n",
+        async () => (await member.health()) === "standing by, the backend has not answered yet",
       );
       expect(elected.visits).toEqual([]);
       open.use(await startEtcd(folder.path));

@@ -74,6 +74,21 @@ describe("a socket", () => {
     ],
     ["an address", { addresses: [networkOf("10.0.0.1")] }, "yes"],
     ["an address of the other end", { addresses: [networkOf("10.0.0.1")], side: "remote" }, "no"],
+    [
+      "its own port with an address of the other end",
+      { ports: ports(443), addresses: [networkOf("192.0.2.7")], side: "remote", portSide: "local" },
+      "yes",
+    ],
+    [
+      "a port of either end with an address of the other end",
+      { ports: ports(443), addresses: [networkOf("192.0.2.7")], side: "remote", portSide: "any" },
+      "yes",
+    ],
+    [
+      "a port of either end with its own address as that of the other end",
+      { ports: ports(443), addresses: [networkOf("10.0.0.1")], side: "remote", portSide: "any" },
+      "no",
+    ],
     ["a network", { networks: [networkOf("fe80::/10"), networkOf("192.0.2.0/24")] }, "yes"],
     ["all of IPv4", { networks: [networkOf("0.0.0.0/0")] }, "yes"],
     ["all of IPv6", { networks: [networkOf("::/0")] }, "no"],

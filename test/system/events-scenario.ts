@@ -48,7 +48,12 @@ const createWatch = (config: Partial<SocketsConfig>, { bufferBytes, resync, owne
     config: { ...defaults.sockets, protocols: ["tcp"], seriesTtl: 1, ...config },
     read: createSockDiag(libc, dumpsOf(["tcp"], options)).read,
     readTcp: resync === false ? undefined : createSockDiag(libc, dumpsOf(["tcp"], options)).read,
-    subscribe: () => subscribeDestroyEvents(libc, createInetDecoder("tcp", plan, true), bufferBytes),
+    subscribe: () =>
+      subscribeDestroyEvents(
+        libc,
+        createInetDecoder("tcp", plan, true),
+        bufferBytes === undefined ? {} : { bufferBytes },
+      ),
     owners,
     ephemeral: [32_768, 60_999],
     now: () => performance.now(),

@@ -4,7 +4,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createTelemetry } from "../../../src/export/otel.ts";
-import { createOtlpDestination } from "../../../src/export/otlp-http.ts";
+import { createOtlpDestination } from "../../../src/export/otlp-transport.ts";
 import { keepHeapSmall } from "../../../src/heap.ts";
 import type { Log } from "../../../src/model/log.ts";
 import { median } from "../../bars.ts";

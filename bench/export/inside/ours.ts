@@ -2,7 +2,7 @@
 //   ours.ts URL COMPRESSION
 import { inSlices } from "../../../src/collect/reading.ts";
 import { createTelemetry } from "../../../src/export/otel.ts";
-import { createOtlpDestination } from "../../../src/export/otlp-http.ts";
+import { createOtlpDestination } from "../../../src/export/otlp-transport.ts";
 import { mapLargeBuffers } from "../../../src/kernel/allocator.ts";
 import { keepHeapSmall } from "../../../src/heap.ts";
 import { loadLibc } from "../../../src/kernel/libc.ts";
