@@ -206,6 +206,36 @@ describe.skipIf(!canRun("telegraf"))("Telegraf's socketstat and sockscope by the
     },
   );
 
+  test(
+    "of udp: the same fields, but an address without its device, which ss gives as a name",
+    { timeout: 60_000 },
+    async () => {
+      const all = `State  Recv-Q Send-Q Local Address:Port Peer Address:Port Process
+UNCONN 0      0            0.0.0.0:53         0.0.0.0:*     ino:11 sk:11 cgroup:/ <->
+\t skmem:(r0,rb212992,t0,tb212992,f0,w0,o0,bl0,d0)
+ESTAB  4352   0        127.0.0.1%lo:4001    127.0.0.1:4002  ino:12 sk:12 cgroup:/ <->
+\t skmem:(r4352,rb212992,t0,tb212992,f0,w0,o0,bl0,d0)
+ESTAB  0      768            [::1]:4003         [::1]:4004  ino:13 sk:13 cgroup:/ v6only:1 <->
+\t skmem:(r0,rb212992,t768,tb212992,f0,w0,o0,bl0,d0)
+`;
+      // Without -a all are connected, and there is no column for it.
+      const begun = begunOf(all)
+        .replaceAll(/^UNCONN.*\n.*\n/gm, "")
+        .replaceAll(/^(?:State|ESTAB) +/gm, "");
+      using stub = stubSs("6.1.0", all, begun.replaceAll(/^\t \n/gm, ""));
+      const { metrics } = runTelegraf(["udp"], `${stub.path}:${process.env["PATH"]}`);
+      expect(metrics.map(({ tags }) => tags["local_addr"])).toEqual(["127.0.0.1%lo", "[::1]"]);
+      const bare = metrics.map(({ tags, fields }) => ({
+        tags: { ...tags, local_addr: tags["local_addr"]?.replace("%lo", "") ?? "" },
+        fields,
+      }));
+      const host = hostname();
+      expect(await runOurs(readStub("udp"), stub.path)).toEqual(
+        byTags(bare.map(({ tags, fields }) => ({ tags: { ...tags, host }, fields }))),
+      );
+    },
+  );
+
   test("packet sockets: the plugin ends the agent, here they are read", { timeout: 60_000 }, async () => {
     const text = `Netid Recv-Q Send-Q Local Address:Port Peer Address:PortProcess
 p_raw 1216   0                 *:lo               *     ino:23110 sk:1 cgroup:/ <->
