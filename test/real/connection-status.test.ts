@@ -134,12 +134,16 @@ const dialAll = (rows: readonly Row[]): { readonly up: Verdict; readonly error: 
   return JSON.parse(runNaming(realParts.dial, [], JSON.stringify(sockets))) as { up: Verdict; error: string }[];
 };
 
-/** Runs sockscope by the exporter's own file. */
-const probeAll = (rows: readonly Row[]): (number | undefined)[] => {
+/**
+ * Runs sockscope by the exporter's own file; once more where this machine was too busy for a run, which has no value
+ * then.
+ */
+const probeAll = (rows: readonly Row[], tries = 5): (number | undefined)[] => {
   using file = configFile(fileOf(rows));
   const main = join(root, "src/main.ts");
-  const stdout = runNaming(process.execPath, [main, "once", "-c", file.path, "--format", "prometheus"]);
-  const page = parseExposition(stdout);
+  const page = parseExposition(runNaming(process.execPath, [main, "once", "-c", file.path, "--format", "prometheus"]));
+  const busy = page.find("sockscope_probe_runs_total", { error_type: "agent_overloaded" });
+  if (busy.some(({ value }) => value > 0) && tries > 1) return probeAll(rows, tries - 1);
   expect(page.find("connection_status_up")).toHaveLength(rows.length);
   return rows.map(({ of, protocol, host, port }) =>
     page.value("connection_status_up", { name: of, protocol, host, port: String(port) }),
