@@ -37,7 +37,9 @@ export const collectOnce = async (options: CoreOptions, forMs: number): Promise<
     latest = snapshot;
   });
   await core.setSources(options.config);
-  core.probes.update(options.config.probes.targets, Date.now());
+  const { targets } = options.config.probes;
+  if (targets.length > 0) await core.readyToProbe();
+  core.probes.update(targets, Date.now());
   await core.telemetry.collectNow();
   const { signal } = new AbortController();
   const probed = probeAll(options.config.probes, core.run, signal, (target, outcome) =>
@@ -73,6 +75,7 @@ export const probeNow = async (
   const resolver = createResolver({ libc });
   const sockets = createProbeSockets({ libc, now });
   const deps = { resolve: resolver.resolve, sockets, now };
+  await sockets.ready();
   const run: RunProbe = (target) => runProbe(target, deps, signal);
   for (let round = 0; round < count && !signal.aborted; round++) {
     const isLast = round === count - 1;

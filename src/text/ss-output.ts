@@ -168,21 +168,22 @@ const readInetEnds = (text: string, wildcard: number, batch: SocketBatch, row: n
 const unixDetails = /^(?:(?:skmem|mem|users|uid|ino|peers):|[<-]-[>-]$)/;
 const digits = /^\d{1,10}$/;
 
-type Columns = { readonly name: string; readonly inode: number };
+type Columns = { readonly name: string; readonly inode: number; readonly peerInode: number };
 
-/** Name and inode from `NAME INODE PEER INODE`. The peer's name is `*` in all but the oldest versions. */
+/** Name and inodes from `NAME INODE PEER INODE`. The peer's name is `*` in all but the oldest versions. */
 const unixColumns = (text: string, words: readonly RegExpExecArray[]): Columns | undefined => {
   const last = words.length - 1;
-  if (last < 3 || !digits.test(words[last]?.[0] ?? "")) return undefined;
+  const peerInode = Number(digits.exec(words[last]?.[0] ?? "")?.[0] ?? Number.NaN);
+  if (last < 3 || !(peerInode <= 0xffffffff)) return undefined;
   let at = last - 2;
   if (words[last - 1]?.[0] !== "*") while (at > 0 && !digits.test(words[at]?.[0] ?? "")) at--;
   const inode = Number(digits.exec(words[at]?.[0] ?? "")?.[0] ?? Number.NaN);
   if (at < 1 || !(inode <= 0xffffffff)) return undefined;
-  return { name: text.slice(words[0]?.index, (words[at]?.index ?? 0) - 1), inode };
+  return { name: text.slice(words[0]?.index, (words[at]?.index ?? 0) - 1), inode, peerInode };
 };
 
 /**
- * Sets name and inode of a unix socket, and gives the details behind them. The name can hold anything, spaces, numbers
+ * Sets name and inodes of a unix socket, and gives the details behind them. The name can hold anything, spaces, numbers
  * and words of the details too: these start at the last `skmem:(`, or without one at the first word that can start them.
  */
 const readUnixEnds = (text: string, batch: SocketBatch, row: number): string | undefined => {
@@ -193,6 +194,7 @@ const readUnixEnds = (text: string, batch: SocketBatch, row: number): string | u
     const columns = end < 0 ? undefined : unixColumns(text, words.slice(0, end));
     if (columns === undefined) continue;
     batch.inode[row] = columns.inode;
+    batch.addresses[row * 8 + 4] = columns.peerInode;
     batch.name[row] = columns.name.trimEnd() === "*" ? undefined : columns.name;
     return text.slice(words[end]?.index ?? text.length);
   }

@@ -155,32 +155,35 @@ describe.skipIf(!hasSs)("telegraf", () => {
     expect(Object.fromEntries(units)).toEqual(Object.fromEntries([...bytes, ...counts]));
   });
 
-  test("a unix socket has its path and inode, and the inode of the other one, as ss has them", async () => {
-    const folder = mkdtempSync(join(tmpdir(), "sockscope-compat-"));
-    stack.defer(() => rmSync(folder, { recursive: true }));
-    const path = join(folder, "a b.sock");
-    const server = createServer().listen(path);
-    await once(server, "listening");
-    stack.defer(() => void server.close());
-    const client = connect(path);
-    const [accepted] = (await once(server, "connection")) as [Socket];
-    stack.defer(() => {
-      client.destroy();
-      accepted.destroy();
-    });
-    client.write("12345");
-    accepted.pause();
-    const text = "compat: [{ telegraf: { protocols: [unix] } }]\nsockets: { protocols: [unix], source: netlink }";
-    const other = stack.use(await startCompatAgent(text));
-    const own = { proto: "unix", local_addr: path };
-    const shown = await other.pageWhen("the socket", ({ find }) => find("socketstat_send_q", own).length === 1);
-    const { stdout } = spawnSync("ss", ["-in", "--unix"], { encoding: "utf8" });
-    const [, inode, peerInode] = new RegExp(`ESTAB .* ${path} (\\d+) +\\* (\\d+)`).exec(stdout) ?? [];
-    expect(shown.find("socketstat_recv_q", own).map(({ labels }) => labels)).toEqual([
-      { ...own, local_port: inode, remote_addr: "*", remote_port: peerInode, host },
-    ]);
-    const back = { proto: "unix", local_addr: "*", local_port: peerInode ?? "", remote_port: inode ?? "" };
-    expect(shown.find("socketstat_recv_q", back)).toHaveLength(1);
-    expect(shown.find("socketstat_bytes_acked")).toEqual([]);
-  });
+  test.each(["netlink", "ss"])(
+    "by %s, a unix socket has its path and inode, and that of the other one",
+    async (source) => {
+      const folder = mkdtempSync(join(tmpdir(), "sockscope-compat-"));
+      stack.defer(() => rmSync(folder, { recursive: true }));
+      const path = join(folder, "a b.sock");
+      const server = createServer().listen(path);
+      await once(server, "listening");
+      stack.defer(() => void server.close());
+      const client = connect(path);
+      const [accepted] = (await once(server, "connection")) as [Socket];
+      stack.defer(() => {
+        client.destroy();
+        accepted.destroy();
+      });
+      client.write("12345");
+      accepted.pause();
+      const text = `compat: [{ telegraf: { protocols: [unix] } }]\nsockets: { protocols: [unix], source: ${source} }`;
+      const other = stack.use(await startCompatAgent(text));
+      const own = { proto: "unix", local_addr: path };
+      const shown = await other.pageWhen("the socket", ({ find }) => find("socketstat_send_q", own).length === 1);
+      const { stdout } = spawnSync("ss", ["-in", "--unix"], { encoding: "utf8" });
+      const [, inode, peerInode] = new RegExp(`ESTAB .* ${path} (\\d+) +\\* (\\d+)`).exec(stdout) ?? [];
+      expect(shown.find("socketstat_recv_q", own).map(({ labels }) => labels)).toEqual([
+        { ...own, local_port: inode, remote_addr: "*", remote_port: peerInode, host },
+      ]);
+      const back = { proto: "unix", local_addr: "*", local_port: peerInode ?? "", remote_port: inode ?? "" };
+      expect(shown.find("socketstat_recv_q", back)).toHaveLength(1);
+      expect(shown.find("socketstat_bytes_acked")).toEqual([]);
+    },
+  );
 });

@@ -133,9 +133,13 @@ const play = (given: FlowOptions, steps: readonly Step[], withEvents: boolean) =
     endResync(flows);
     for (const connection of shown) told(connection);
   };
+  let missed = new Set<Connection>();
   const tick = (misses: number): void => {
     beginFlows(flows, ++ticks * 1000);
-    const shown = shownOf(misses);
+    // A dump can miss a live connection; two in a row that do are what closes it.
+    const seen = new Set(shownOf(misses));
+    const shown = connections.filter((connection) => seen.has(connection) || missed.has(connection));
+    missed = new Set(connections.filter((connection) => !shown.includes(connection)));
     const batch = batchOf(shown.map(row));
     foldFlows(flows, batch);
     for (const [index, connection] of shown.entries()) {

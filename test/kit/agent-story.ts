@@ -47,11 +47,16 @@ export const tellAgentStory = async (file: ReturnType<typeof configFile>, start:
     );
   const last = (name: string, attributes: ReceivedPoint["attributes"] = {}): ReceivedPoint | undefined =>
     find(name, attributes).at(-1);
+  /** Of all groups that these attributes are in: a busy machine may tell the owner of a flow late, or not at all. */
+  const sum = (name: string, attributes: ReceivedPoint["attributes"]): number => {
+    const lasts = new Map(find(name, attributes).map((point) => [seriesKey(point), point.value ?? 0]));
+    return [...lasts.values()].reduce((total, value) => total + value, 0);
+  };
   const seen = (condition: () => boolean): Promise<void> => receiver.until(condition, 15_000);
 
   const server = { "sockscope.flow.role": "server", "network.local.port": echo.port };
   const received = { ...server, "network.io.direction": "receive" } as const;
-  await seen(() => (last("sockscope.flow.io", received)?.value ?? 0) >= 10_010);
+  await seen(() => sum("sockscope.flow.io", received) >= 10_010);
   await seen(() => last("sockscope.probe.up", { "sockscope.probe.name": "echo" })?.value === 1);
   await seen(() => last("sockscope.probe.up", { "sockscope.probe.name": "refusing" })?.value === 0);
   await seen(
@@ -70,7 +75,7 @@ export const tellAgentStory = async (file: ReturnType<typeof configFile>, start:
     team: "edge",
   });
   expect(find("sockscope.probe.latency", { "sockscope.probe.name": "refusing" })).toEqual([]);
-  expect(last("sockscope.flow.count", server)?.value).toBeGreaterThanOrEqual(2);
+  expect(sum("sockscope.flow.count", server)).toBeGreaterThanOrEqual(2);
   expect(
     last("system.network.connection.count", { "network.connection.state": "established", "network.type": "ipv4" })
       ?.value,

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { createSocketBatch, notGiven } from "../../src/model/socket.ts";
+import { AF_UNIX } from "../../src/netlink/constants.ts";
 import { tcpInfoStride } from "../../src/netlink/tcp-info.ts";
 import { procFiles, type ProcProtocol } from "../../src/text/proc-net.ts";
 import { readSs, rowsOf } from "../kit/ss-text.ts";
@@ -19,8 +20,9 @@ const read = (protocol: ProcProtocol, text: string, states = 0xffff) => {
 const readBoth = (protocol: ProcProtocol) =>
   read(protocol, procFiles[protocol].files.map((file) => fixture(`proc-net/${file}`)).join(""));
 
-const keyOf = ({ local, peer, inode, name }: ReturnType<typeof readBoth>["rows"][number]): string =>
-  [local, peer, inode, name].join(" ");
+/** The file of unix sockets does not name the other end. */
+const keyOf = ({ family, local, peer, inode, name }: ReturnType<typeof readBoth>["rows"][number]): string =>
+  [local, family === AF_UNIX ? "" : peer, inode, name].join(" ");
 
 describe("the same sockets as ss", () => {
   test.each(["tcp", "udp", "unix"] as const)("%s", (protocol) => {
@@ -28,12 +30,12 @@ describe("the same sockets as ss", () => {
     const seen = readSs(fixture(`ss/7.1.${protocol}.txt`), { protocol });
     const comparable = (all: typeof rows) =>
       all
-        .map(({ cookie: _c, congestion: _n, info: _i, drops, rqueue, wqueue, ...row }) => ({
+        .map(({ cookie: _c, congestion: _n, info: _i, drops, rqueue, wqueue, peer, ...row }) => ({
           ...row,
           ...(protocol === "udp" ? { drops } : {}),
-          ...(protocol === "unix" ? {} : { rqueue }),
+          ...(protocol === "unix" ? {} : { rqueue, peer }),
           ...(protocol === "unix" || row.state === 10 ? {} : { wqueue }),
-          key: keyOf({ cookie: _c, congestion: _n, info: _i, drops, rqueue, wqueue, ...row }),
+          key: keyOf({ cookie: _c, congestion: _n, info: _i, drops, rqueue, wqueue, peer, ...row }),
         }))
         .toSorted((a, b) => (a.key < b.key ? -1 : 1));
     expect(skipped).toBe(0);

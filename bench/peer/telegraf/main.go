@@ -1,7 +1,9 @@
 // Telegraf's socketstat on its own: gathers TCP a number of times and prints one line of JSON: the CPU of a collection
-// in us with that of the `ss` it starts, the peak of its own resident memory in KB, and the metrics of a collection.
+// in us with that of the `ss` it starts, the peak of its own resident memory in KB, and the metrics of a collection. Or
+// gathers once and prints the metrics, a line of JSON each.
 //
 //	telegraf COLLECTIONS
+//	telegraf show PROTOCOL...
 package main
 
 import (
@@ -63,22 +65,31 @@ func peak() (kilobytes int) {
 	return kilobytes
 }
 
-func main() {
-	collections := 0
-	if len(os.Args) == 2 {
-		collections, _ = strconv.Atoi(os.Args[1])
-	}
-	if collections < 1 {
-		die(fmt.Errorf("usage: %s COLLECTIONS", os.Args[0]))
-	}
-	plugin := socketstat.Socketstat{
-		SocketProto: []string{"tcp"},
+func newPlugin(protocols []string) *socketstat.Socketstat {
+	plugin := &socketstat.Socketstat{
+		SocketProto: protocols,
 		Timeout:     config.Duration(time.Minute),
 		Log:         logger.New("inputs", "socketstat", ""),
 	}
 	if err := plugin.Init(); err != nil {
 		die(err)
 	}
+	return plugin
+}
+
+func main() {
+	if len(os.Args) > 2 && os.Args[1] == "show" {
+		show(os.Args[2:])
+		return
+	}
+	collections := 0
+	if len(os.Args) == 2 {
+		collections, _ = strconv.Atoi(os.Args[1])
+	}
+	if collections < 1 {
+		die(fmt.Errorf("usage: %[1]s COLLECTIONS, or %[1]s show PROTOCOL...", os.Args[0]))
+	}
+	plugin := newPlugin([]string{"tcp"})
 	acc := counter{}
 	start := cpu()
 	for range collections {
