@@ -136,8 +136,8 @@ const readTags = (tags: Readonly<Record<string, string>> = {}) => {
 
 const sayElection = (election: boolean | undefined): string =>
   election === false
-    ? "election = false: every agent that runs this file probes, as DataKit's document says (its code pauses the input all the same)."
-    : "election = true: every agent that runs this file probes. Set election to a backend to have one (docs/CLUSTER.md).";
+    ? "election = false: these targets are probed by every agent, also with a backend, as DataKit's document says (its code pauses the input all the same)."
+    : "election = true: one agent probes once there is a backend, which docs/CLUSTER.md has; with none every agent that runs this file does.";
 
 const shortestMs = 100;
 
@@ -202,6 +202,7 @@ const targetsOf = (
     const more = {
       interval: interval === shared.interval ? undefined : interval,
       timeout: timeout === shared.timeout ? undefined : timeout,
+      election: fields.election === false ? "off" : undefined,
       attributes,
     };
     const plain = name === url && Object.values(more).every((held) => held === undefined);
@@ -244,7 +245,8 @@ const draftOf = (data: z.output<typeof file>, report: Report): Draft => {
     ),
     file: {
       collection: { interval: remark(spanOf(shortest), "The tick, at which results are sent.") },
-      probes: remark({ ...shared, targets }, ...elections),
+      election: remark({ backend: "none" }, ...elections),
+      probes: { ...shared, targets },
       sockets: remark("off", "DataKit's socket input reads no sockets of this machine; `on` adds them."),
       host: "off",
       compat: ["datakit"],

@@ -77,14 +77,31 @@ describe("[[inputs.socket]]", () => {
   });
 });
 
+test("election is a block without a backend, and off for the targets of those that say so", () => {
+  const text = `[[inputs.socket]]\ndest_url = ["tcp://a:1"]\nelection = true\n[[inputs.socket]]\ndest_url = ["udp://b:2"]\nelection = false`;
+  expect(targetsOf(text).map(({ url, everywhere }) => [url, everywhere])).toEqual([
+    ["tcp://a:1", undefined],
+    ["udp://b:2", true],
+  ]);
+  expect(configOf(text).election).toBeUndefined();
+});
+
 describe("a comment is at", () => {
   test.each<[string, string, RegExp]>([
-    ["election = true", 'dest_url = ["tcp://a:1"]\nelection = true', /election = true: every agent/],
-    ["election without a word", 'dest_url = ["tcp://a:1"]', /election = true: every agent/],
+    [
+      "election = true",
+      'dest_url = ["tcp://a:1"]\nelection = true',
+      /election = true: one agent probes once there is a backend/,
+    ],
+    [
+      "election without a word",
+      'dest_url = ["tcp://a:1"]',
+      /election = true: one agent probes once there is a backend/,
+    ],
     [
       "election = false",
       'dest_url = ["tcp://a:1"]\nelection = false',
-      /election = false: every agent that runs this file probes/,
+      /election = false: these targets are probed by every agent/,
     ],
     ["a number that is cut", 'dest_url = ["tcp://a:1"]\ntcp_timeout = 0.5', /took 0\.5 for 0; here it is what it says/],
     [
