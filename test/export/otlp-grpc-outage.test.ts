@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { temporalities } from "../../src/model/columns.ts";
 import type { OtlpConfig } from "../../src/model/config.ts";
 import { after, everyMs, freePort, noise, numbered, totals, useDelivery, values } from "../kit/otlp-delivery.ts";
-import { startMs, timeMs } from "../kit/otlp-snapshots.ts";
+import { expectLongOutageDelivered } from "../kit/otlp-long-outage.ts";
 import { until } from "../kit/until.ts";
 
 const { destination: destinationOf, grpcReceiver: receiver, lines } = useDelivery();
@@ -32,28 +32,7 @@ describe.each(temporalities)("an outage of a gRPC destination (%s)", (temporalit
   test("of 50 intervals: each of them arrives once, and they add up", async () => {
     const port = await freePort();
     const from = destination(`http://127.0.0.1:${port}`);
-    const at = (tick: number): number => timeMs + tick * 15_000;
-    const counted = Array.from({ length: 53 }, (_, tick) => (tick * (tick + 1)) / 2 + 7);
-    const to = await receiver(port);
-    for (const [tick, value] of counted.entries()) {
-      if (tick === 1) {
-        await from.flush(after(5000));
-        await to.close();
-      }
-      if (tick === 51) break;
-      await from.export(numbered(value, at(tick)));
-    }
-    const back = await receiver(port);
-    for (const tick of [51, 52]) await from.export(numbered(counted[tick] ?? 0, at(tick)));
-    await from.flush(after(10_000));
-    const points = [...to.points(), ...back.points()];
-    expect(points.map(({ time }) => time)).toEqual(counted.map((_, tick) => at(tick)));
-    if (temporality === "cumulative") expect(points.map(({ value }) => value)).toEqual(counted);
-    else {
-      expect(points.map(({ start }) => start)).toEqual([startMs, ...counted.slice(1).map((_, tick) => at(tick))]);
-      expect(points.reduce((sum, { value = 0 }) => sum + value, 0)).toBe(counted.at(-1));
-    }
-    expect(from.stats()).toMatchObject({ sentPoints: 53, dropped: { queue_full: 0 } });
+    await expectLongOutageDelivered(temporality, from, () => receiver(port));
   });
 
   test("newest_first: the newest arrive first after it, and each arrives once", async () => {

@@ -18,6 +18,7 @@ import {
 import { flattenPoints } from "../kit/otlp-receiver.ts";
 import { lock, storageFolder } from "../kit/otlp-storing.ts";
 import { until } from "../kit/until.ts";
+import { expectLongOutageDelivered } from "../kit/otlp-long-outage.ts";
 import { startMs, timeMs } from "../kit/otlp-snapshots.ts";
 
 const { destination: destinationOf, lines, receiver } = useDelivery();
@@ -101,28 +102,7 @@ describe.each(temporalities)("no answer (%s)", (temporality) => {
   test("after an outage of 50 intervals each of them arrives once, and they add up", async () => {
     const port = await freePort();
     const from = destination(`http://127.0.0.1:${port}/v1/metrics`);
-    const at = (tick: number): number => timeMs + tick * 15_000;
-    const counted = Array.from({ length: 53 }, (_, tick) => (tick * (tick + 1)) / 2 + 7);
-    const to = await receiver(port);
-    for (const [tick, value] of counted.entries()) {
-      if (tick === 1) {
-        await from.flush(after(5000));
-        await to.close();
-      }
-      if (tick === 51) break;
-      await from.export(numbered(value, at(tick)));
-    }
-    const back = await receiver(port);
-    for (const tick of [51, 52]) await from.export(numbered(counted[tick] ?? 0, at(tick)));
-    await from.flush(after(10_000));
-    const points = [...to.points(), ...back.points()];
-    expect(points.map(({ time }) => time)).toEqual(counted.map((_, tick) => at(tick)));
-    if (temporality === "cumulative") expect(points.map(({ value }) => value)).toEqual(counted);
-    else {
-      expect(points.map(({ start }) => start)).toEqual([startMs, ...counted.slice(1).map((_, tick) => at(tick))]);
-      expect(points.reduce((sum, { value = 0 }) => sum + value, 0)).toBe(counted.at(-1));
-    }
-    expect(from.stats()).toMatchObject({ sentPoints: 53, dropped: { queue_full: 0 } });
+    await expectLongOutageDelivered(temporality, from, () => receiver(port));
   });
 
   test("with storage each of 50 intervals arrives at least once, over a restart amid them and a lost answer", async () => {
